@@ -1,0 +1,44 @@
+"""What a chart is: the coordinates in which noise is added."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+class Chart(eqx.Module):
+    """A map between positions of one molecule in nm and the coordinates in which the noise is Gaussian.
+
+    Coordinates are of order one. The metric is flat: noise, score and probability flow are those of Euclidean space,
+    or of a product of lines and circles. `scaffold`-like degrees of freedom (position and orientation) that the noise
+    leaves alone are not counted in `dimension`.
+    """
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """Number of degrees of freedom that the noise acts on."""
+
+    @abstractmethod
+    def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "..."]:
+        """Coordinates of one conformation, positions in nm."""
+
+    @abstractmethod
+    def decode(self, coordinates: Float[Array, "..."]) -> Float[Array, "beads 3"]:
+        """Positions in nm, in a standard place and orientation."""
+
+    @abstractmethod
+    def log_jacobian(self, coordinates: Float[Array, "..."]) -> Float[Array, ""]:
+        """`ln |dx/dq|` up to a constant: what must be added to an energy in kT to act on positions."""
+
+    @abstractmethod
+    def project(self, noise: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Noise without the components that move nothing (the mean over beads of a free molecule)."""
+
+    @abstractmethod
+    def wrap(self, coordinates: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Coordinates brought back to their fundamental domain (angles to one turn)."""
+
+    @abstractmethod
+    def prior(self, key: PRNGKeyArray, sigma_max: float) -> Float[Array, "..."]:
+        """One draw from the density that the data have at the largest noise level."""

@@ -1,0 +1,59 @@
+"""What every architecture offers, and what is derived from it once for all of them.
+
+An energy is `U(system, x, sigma)` in kT, where `x` are the chart coordinates of one molecule and `sigma` is the noise
+level in the same unit. Up to a constant of `sigma`, `-U` is the logarithm of the noised density, so that `-grad U` is
+the score. `system` is what does not move (types, box, neighbours); a model of one molecule needs none and gets `None`.
+"""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+System = Any
+
+
+class Fixed(eqx.Module):
+    """A module whose arrays are tables made from data; training leaves them as they are."""
+
+
+class Energy(eqx.Module):
+    """A time-dependent energy in kT.
+
+    `augment_rotation` tells the training loop that rotation is not an exact symmetry of the architecture, so that the
+    frames must be turned at random.
+    """
+
+    augment_rotation: ClassVar[bool] = False
+
+    @abstractmethod
+    def energy(self, system: System, x: Float[Array, "..."], sigma: Float[Array, ""]) -> Float[Array, ""]:
+        """Energy of one molecule in kT."""
+
+
+def energies(
+    model: Energy, system: System, x: Float[Array, "batch ..."], sigma: Float[Array, " batch"]
+) -> Float[Array, " batch"]:
+    """Energies of a batch in kT, each member at its own noise level."""
+    return jax.vmap(lambda one, level: model.energy(system, one, level))(x, sigma)
+
+
+def scores(
+    model: Energy, system: System, x: Float[Array, "batch ..."], sigma: Float[Array, " batch"]
+) -> Float[Array, "batch ..."]:
+    """Scores `-grad U` of a batch, per unit of the chart coordinates."""
+    gradient = jax.grad(model.energy, argnums=1)
+    return -jax.vmap(lambda one, level: gradient(system, one, level))(x, sigma)
+
+
+def trainable(model: Energy) -> Any:
+    """A tree of booleans in the shape of `model`: true for the arrays that an optimiser may change."""
+
+    def mark(node: Any) -> Any:
+        if isinstance(node, Fixed):
+            return jax.tree.map(lambda _: False, node)
+        return eqx.is_inexact_array(node)
+
+    return jax.tree.map(mark, model, is_leaf=lambda node: isinstance(node, Fixed))
