@@ -1,0 +1,84 @@
+"""Writing so that a file is there wholly or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twofold.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def check_target(path: str | Path, *, overwrite: bool = False) -> Path:
+    """`path` if a file may be written there. Raises UserError when it exists or its folder does not."""
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder", "a file name", "choose another name")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists already", "a new name", "choose another name or remove the file")
+    if not path.parent.is_dir():
+        raise UserError(f"folder {path.parent} does not exist", "a folder to write into", "create it first")
+    return path
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the same folder, with the same extension, that no other process uses."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+
+
+@contextmanager
+def atomic_path(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; what was written there takes its name when the block ends without error.
+
+    The file is flushed to disk before it is renamed. After an error nothing is left, and what was at `path` remains.
+    Raises UserError when `path` exists (unless `overwrite`), cannot be written, or the disk is full.
+    """
+    path = check_target(path, overwrite=overwrite)
+    temporary = temporary_beside(path)
+    try:
+        with writing(path):
+            yield temporary
+            publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Flushes `temporary` to disk and gives it the name `path`."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the errors of writing `path` that a user can mend (full disk, no permission) into UserError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE or any(f"errno = {number}" in str(error) for number in NO_SPACE):
+            raise UserError(f"no space left while writing {path}", "", "free some space or write elsewhere") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(
+                f"no permission to write {path}", "", "write elsewhere or change the permissions"
+            ) from error
+        raise
+
+
+def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
+    """Writes `text` as UTF-8, atomically."""
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8")
