@@ -1,0 +1,1 @@
+"""Systems whose density is known, and generators of reference data."""
