@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import mdtraj
+    from mdtraj.core.topology import Atom
 
 COVALENT_RADII = dict(
     zip(
@@ -64,7 +65,7 @@ def _bonds_by_distance(
     return found
 
 
-def symbol(atom: mdtraj.core.topology.Atom) -> str:
+def symbol(atom: Atom) -> str:
     """Symbol of the element of an atom; "" when it is not known or a virtual site."""
     element = atom.element
     return "" if element is None or element.symbol == "VS" else element.symbol

@@ -234,7 +234,7 @@ def split(
 
     by "trajectory": the last trajectories, about the fraction `held_out` of them. by "block": the last blocks of time
     of every trajectory. by "auto": trajectories where there are at least four and the longest has at most twice
-    the frames of the shortest, else blocks. `held_out_trajectories` names them instead. Both parts have at least one frame.
+    the frames of the shortest, else blocks. `held_out_trajectories` names them instead. Neither part is empty.
 
     Raises UserError for a fraction outside (0, 1), unknown trajectories, or when there is only one block.
     """

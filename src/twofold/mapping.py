@@ -1,10 +1,10 @@
 """From atoms to beads: which atoms a bead is the centre of, and which it stands for.
 
-A mapping is linear: the position of bead I is sum_i c_Ii r_i with weights c_Ii that sum to 1. The mass of a bead is that
-of the atoms that it stands for. For presets and selections, where a bead sits on one atom, those are the atoms that are
-nearer to it along the bonds than to any other bead (ties go to the earlier bead), so that the masses of a molecule's
-beads add up to that of the molecule. For a YAML file they are the atoms of the group. Equilibrium does not depend on
-masses.
+A mapping is linear: the position of bead I is sum_i c_Ii r_i with weights c_Ii that sum to 1. The mass of a bead is
+that of the atoms that it stands for. For presets and selections, where a bead sits on one atom, those are the atoms that
+are nearer to it along the bonds than to any other bead (ties go to the earlier bead), so that the masses of a
+molecule's beads add up to that of the molecule. For a YAML file they are the atoms of the group. Equilibrium does not
+depend on masses.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Mapping:
     """A linear map from atoms to beads.
 
     beads: the beads.
-    atoms, bead, weight: (entries,) each: atom `atoms[k]` counts with `weight[k]` in the centre of bead `bead[k]`; sorted
-        by bead, weights sum to 1 in each bead.
+    atoms, bead, weight: (entries,) each: atom `atoms[k]` counts with `weight[k]` in the centre of bead `bead[k]`;
+        sorted by bead, weights sum to 1 in each bead.
     owner: (atoms of the topology,) int64, the bead that stands for each atom, -1 for none.
     bonds: (bonds, 2) bonds of atoms, along which broken molecules are made whole.
     description: JSON-able, what the user asked for.
@@ -128,17 +128,14 @@ def build_mapping(
     bead_bonds = joined(contracted(bonds, place), contracted(bonds, owner), len(atoms))
     if len(bead_bonds) == 0:
         bead_bonds = _consecutive(topology, chosen) if beads == "ca" else bead_bonds
-    numbers, chains = residue_numbers(topology, chosen)
     return Mapping(
-        beads=Beads(
-            names=tuple(bead.name for bead in chosen),
-            types=tuple(_type(topology, str(beads), bead) for bead in chosen),
+        beads=described(
+            topology,
+            chosen,
+            types=[_type(topology, str(beads), bead) for bead in chosen],
             masses=np.bincount(owner[owner >= 0], weights=masses[owner >= 0], minlength=len(atoms)),
             charges=np.zeros(len(atoms)),
             bonds=bead_bonds,
-            residue_names=tuple(bead.residue_name for bead in chosen),
-            residue_ids=numbers,
-            chains=chains,
         ),
         atoms=atoms,
         bead=np.arange(len(atoms)),
@@ -146,6 +143,29 @@ def build_mapping(
         owner=owner,
         bonds=bonds,
         description={"beads": str(beads), "atoms": atoms.tolist(), "atom_count": topology.n_atoms},
+    )
+
+
+def described(
+    topology: mdtraj.Topology,
+    chosen: list[Chosen],
+    *,
+    types: list[str],
+    masses: np.ndarray,
+    charges: np.ndarray,
+    bonds: np.ndarray,
+) -> Beads:
+    """The beads `chosen`, with residues and chains of the topology."""
+    numbers, chains = residue_numbers(topology, chosen)
+    return Beads(
+        names=tuple(bead.name for bead in chosen),
+        types=tuple(types),
+        masses=masses,
+        charges=charges,
+        bonds=bonds,
+        residue_names=tuple(bead.residue_name for bead in chosen),
+        residue_ids=numbers,
+        chains=chains,
     )
 
 

@@ -12,6 +12,7 @@ from twofold.space import neighbour_lists
 if TYPE_CHECKING:
     import mdtraj
     import numpy as np
+    from mdtraj.core.topology import Atom, Residue
 
 PRESETS = ("ca", "backbone", "backbone+cb", "heavy", "all")
 
@@ -71,7 +72,7 @@ def _indices(topology: mdtraj.Topology, beads: str) -> list[int]:
     return select_atoms(topology, beads)
 
 
-def _plain(atom: mdtraj.core.topology.Atom) -> Chosen:
+def _plain(atom: Atom) -> Chosen:
     return Chosen(atom.index, atom.name, atom.residue.name)
 
 
@@ -89,15 +90,13 @@ def _backbone(topology: mdtraj.Topology, bonds: np.ndarray, *, with_cb: bool) ->
     return chosen
 
 
-def _backbone_atoms(residue: mdtraj.core.topology.Residue) -> dict[str, int]:
+def _backbone_atoms(residue: Residue) -> dict[str, int]:
     """Index by name of N, CA, C (and CB) of an amino acid; empty for anything else."""
     atoms = {atom.name: atom.index for atom in residue.atoms if atom.name in ("N", "CA", "CB", "C")}
     return atoms if {"N", "CA", "C"} <= set(atoms) else {}
 
 
-def _caps(
-    residue: mdtraj.core.topology.Residue, amino_acid: bool, neighbours: list[list[int]], ends: dict[str, set[int]]
-) -> list[Chosen]:
+def _caps(residue: Residue, amino_acid: bool, neighbours: list[list[int]], ends: dict[str, set[int]]) -> list[Chosen]:
     """Atoms of capping groups that continue the chain: a C bonded to an amino acid's N, or an N bonded to its C.
 
     Caps are residues of their own (ACE, NME), or patches within an amino acid with names of their own (CHARMM: CY, NT).

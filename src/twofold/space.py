@@ -1,7 +1,7 @@
 """Free space and periodic boxes: displacements, wrapping, and molecules made whole.
 
-A box is (..., 3, 3) in nm whose rows are the lattice vectors a, b, c. Lattices are assumed to be reduced, as MD programs
-write them (GROMACS: a along x, b in the xy plane, every vector tilted by at most half of the one before).
+A box is (..., 3, 3) in nm whose rows are the lattice vectors a, b, c. Lattices are assumed to be reduced, as MD
+programs write them (GROMACS: a along x, b in the xy plane, every vector tilted by at most half of the one before).
 """
 
 from __future__ import annotations

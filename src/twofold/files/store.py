@@ -61,7 +61,7 @@ def read_ensembles(path: str | Path) -> list[Ensemble]:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
             return [_read_ensemble(file[name]) for name in sorted(file)]
-    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} cannot be read as a data set ({error})", "an HDF5 file that twofold wrote", "write it again"
         ) from error
@@ -113,10 +113,11 @@ def _read_ensemble(group: Any) -> Ensemble:
     beads = group["beads"]
     names = {name: tuple(beads[name].asstr()[()]) for name in ("names", "types", "residue_names")}
     arrays = {name: np.asarray(beads[name]) for name in BEAD_UNITS}
+    frames: dict[str, Any] = {name: np.asarray(group[name]) for name in FRAME_UNITS if name in group}
     return Ensemble(
-        beads=Beads(**names, **arrays),
+        beads=Beads.from_dict({**names, **arrays}),
         temperature=float(group.attrs["temperature_K"]),
         frame_ps=float(group.attrs["frame_ps"]) if "frame_ps" in group.attrs else None,
         source=json.loads(group["source"].asstr()[()]),
-        **{name: np.asarray(group[name]) if name in group else None for name in FRAME_UNITS},
+        **frames,
     )

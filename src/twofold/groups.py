@@ -1,0 +1,126 @@
+"""Beads as weighted groups of atoms, listed in a YAML file.
+
+    beads:
+      - name: BB                            # as long as four letters, for PDB files
+        atoms: name CA C N O and resSeq 2   # an MDTraj selection, or a list of zero-based indices: [4, 5, 6]
+        weights: [1, 1, 1, 1]               # optional, one for each atom in ascending order; by default the masses
+        type: BB                            # optional, by default the name
+        mass: 72.0                          # optional, amu; by default the sum over the atoms
+        charge: 0.0                         # optional, elementary charges
+    bonds: [[0, 1], [1, 2]]                 # optional, of beads; by default beads with bonded atoms are bonded
+
+A bead belongs to the residue and chain of its first atom.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twofold.bonding import atom_masses, check_masses, contracted
+from twofold.errors import UserError
+from twofold.mapping import Mapping, described
+from twofold.selection import Chosen, select_atoms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import mdtraj
+
+KEYS = {"name", "atoms", "weights", "type", "mass", "charge"}
+
+
+def read_groups(path: Path, topology: mdtraj.Topology, bonds: np.ndarray) -> Mapping:
+    """The mapping that the YAML file `path` lists; `bonds` (bonds, 2) are those of the atoms of `topology`.
+
+    Raises UserError for a file that is missing or does not parse, and for groups that do not fit the topology.
+    """
+    entries, stated_bonds = _parse(path)
+    masses = atom_masses(topology)
+    groups = [_atoms(path, number, entry, topology) for number, entry in enumerate(entries)]
+    for group, entry in zip(groups, entries, strict=True):
+        if "mass" not in entry or "weights" not in entry:
+            check_masses(topology, masses, group)
+    weights = [
+        _weights(path, n, entry, masses[group]) for n, (entry, group) in enumerate(zip(entries, groups, strict=True))
+    ]
+    atoms = np.concatenate(groups)
+    bead = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    owner = np.full(topology.n_atoms, -1, dtype=np.int64)
+    owner[atoms[::-1]] = bead[::-1]  # of beads that share an atom the first owns it
+    names = [str(entry.get("name", f"B{number + 1}")) for number, entry in enumerate(entries)]
+    chosen = [
+        Chosen(int(g[0]), name, topology.atom(int(g[0])).residue.name) for g, name in zip(groups, names, strict=True)
+    ]
+    return Mapping(
+        beads=described(
+            topology,
+            chosen,
+            types=[str(entry.get("type", name)) for entry, name in zip(entries, names, strict=True)],
+            masses=np.array([float(e.get("mass", masses[g].sum())) for e, g in zip(entries, groups, strict=True)]),
+            charges=np.array([float(entry.get("charge", 0.0)) for entry in entries]),
+            bonds=contracted(bonds, owner) if stated_bonds is None else stated_bonds,
+        ),
+        atoms=atoms,
+        bead=bead,
+        weight=np.concatenate(weights),
+        owner=owner,
+        bonds=bonds,
+        description={
+            "beads": str(path),
+            "groups": [group.tolist() for group in groups],
+            "atom_count": topology.n_atoms,
+        },
+    )
+
+
+def _parse(path: Path) -> tuple[list[dict[str, Any]], np.ndarray | None]:
+    import yaml
+
+    if not path.is_file():
+        raise UserError(f"no file {path}", "a YAML file that lists beads", "check the name")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} is not YAML ({error})", "a list of beads under the key beads", "mend the file"
+        ) from error
+    entries = content.get("beads") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError(f"{path} without a list of beads", "entries with atoms under the key beads", "mend the file")
+    for number, entry in enumerate(entries):
+        if "atoms" not in entry or set(entry) - KEYS:
+            raise UserError(f"bead {number} of {path} with keys {sorted(entry)}", f"atoms and any of {sorted(KEYS)}")
+    if (bonds := content.get("bonds")) is None:
+        return entries, None
+    try:
+        return entries, np.array(bonds, dtype=np.int64).reshape(-1, 2)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"bonds {bonds} in {path}", "pairs of bead indices such as [[0, 1], [1, 2]]") from error
+
+
+def _atoms(path: Path, number: int, entry: dict[str, Any], topology: mdtraj.Topology) -> np.ndarray:
+    """Atoms of a bead, ascending."""
+    atoms = entry["atoms"]
+    if isinstance(atoms, str):
+        atoms = select_atoms(topology, atoms)
+    if not isinstance(atoms, list) or not all(type(atom) is int for atom in atoms):
+        raise UserError(f"atoms {atoms!r} of bead {number} of {path}", "a selection or a list of zero-based indices")
+    if not atoms or min(atoms) < 0 or max(atoms) >= topology.n_atoms or len(set(atoms)) < len(atoms):
+        expected = f"different atoms from 0 to {topology.n_atoms - 1}, at least one"
+        raise UserError(f"atoms {entry['atoms']!r} of bead {number} of {path} give {atoms}", expected)
+    return np.array(sorted(atoms), dtype=np.int64)
+
+
+def _weights(path: Path, number: int, entry: dict[str, Any], masses: np.ndarray) -> np.ndarray:
+    """Weights of the atoms of a bead, with sum 1."""
+    try:
+        weights = np.array(entry.get("weights", masses), dtype=np.float64)
+    except (TypeError, ValueError):
+        weights = np.empty(0)
+    if weights.shape != masses.shape or not np.isfinite(weights).all() or weights.sum() <= 0:
+        raise UserError(
+            f"weights {entry.get('weights')} of bead {number} of {path}", f"{len(masses)} numbers with a positive sum"
+        )
+    return weights / weights.sum()
