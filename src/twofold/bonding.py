@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import mdtraj
     from mdtraj.core.topology import Atom
 
-COVALENT_RADII = dict(
+COVALENT_RADII: dict[str, float] = dict(
     zip(
         ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Se", "Br", "I"),
         (0.031, 0.084, 0.076, 0.071, 0.066, 0.057, 0.111, 0.107, 0.105, 0.102, 0.120, 0.120, 0.139),

@@ -1,8 +1,8 @@
 """From atoms to beads: which atoms a bead is the centre of, and which it stands for.
 
 A mapping is linear: the position of bead I is sum_i c_Ii r_i with weights c_Ii that sum to 1. The mass of a bead is
-that of the atoms that it stands for. For presets and selections, where a bead sits on one atom, those are the atoms that
-are nearer to it along the bonds than to any other bead (ties go to the earlier bead), so that the masses of a
+that of the atoms that it stands for. For presets and selections, where a bead sits on one atom, those are the atoms
+that are nearer to it along the bonds than to any other bead (ties go to the earlier bead), so that the masses of a
 molecule's beads add up to that of the molecule. For a YAML file they are the atoms of the group. Equilibrium does not
 depend on masses.
 """
@@ -20,7 +20,7 @@ from twofold.beads import Beads
 from twofold.bonding import atom_bonds, atom_masses, check_masses, contracted, joined, nearest_source, symbol
 from twofold.errors import UserError
 from twofold.selection import PRESETS, Chosen, choose
-from twofold.space import make_whole, molecules
+from twofold.space import gather, make_whole, molecules
 
 if TYPE_CHECKING:
     import mdtraj
@@ -54,11 +54,12 @@ class Mapping:
     def positions(self, positions: np.ndarray, box: np.ndarray | None = None) -> np.ndarray:
         """Positions of the beads (frames, beads, 3) float32 of those of the atoms (frames, atoms, 3), nm.
 
-        With a box (frames, 3, 3) molecules that are broken over it are made whole first.
+        With a box (frames, 3, 3) molecules that are broken over it are made whole first, and brought together.
         """
         self._check(positions)
         if box is not None:
             positions = make_whole(positions, box, self.bonds)
+            positions = gather(positions, box, molecules(self.bonds, self.atom_count))
         if len(self.atoms) == len(self.beads):
             return np.ascontiguousarray(positions[:, self.atoms], dtype=np.float32)
         parts = positions[:, self.atoms].astype(np.float64) * self.weight[:, None]

@@ -35,9 +35,10 @@ def displacement(first: np.ndarray, second: np.ndarray, box: np.ndarray | None =
     if box is None:
         return difference
     lattice = _aligned(check_box(box), difference.ndim)
-    rounded = difference - _times(np.round(_times(difference, np.linalg.inv(lattice))), lattice)
     if _orthogonal(lattice):
-        return rounded.astype(difference.dtype)
+        edges = np.diagonal(lattice, axis1=-2, axis2=-1)
+        return (difference - np.round(difference / edges) * edges).astype(difference.dtype)
+    rounded = difference - _times(np.round(_times(difference, np.linalg.inv(lattice))), lattice)
     shortest, length = rounded, np.sum(rounded**2, axis=-1)
     for shift in _SHIFTS[1:]:
         image = rounded + _times(shift, lattice)
@@ -69,6 +70,23 @@ def make_whole(positions: np.ndarray, box: np.ndarray | None, bonds: np.ndarray)
     for parents, children in spanning_levels(bonds, positions.shape[1]):
         steps = displacement(positions[:, parents], positions[:, children], box)
         positions[:, children] = positions[:, parents] + steps
+    return positions
+
+
+def gather(positions: np.ndarray, box: np.ndarray | None, molecule: np.ndarray) -> np.ndarray:
+    """Whole molecules moved to the image in which their centre is nearest to that of the first molecule.
+
+    positions: (frames, atoms, 3), nm; box: (frames, 3, 3) or (3, 3) or None; molecule: (atoms,), a label of each atom's.
+    """
+    labels = np.unique(molecule)
+    if box is None or len(labels) < 2:
+        return positions
+    positions = np.array(positions)
+    first = positions[:, molecule == labels[0]].mean(axis=1)
+    for label in labels[1:]:
+        chosen = molecule == label
+        centre = positions[:, chosen].mean(axis=1)
+        positions[:, chosen] += (first + displacement(first, centre, box) - centre)[:, None]
     return positions
 
 

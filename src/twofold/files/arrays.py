@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from twofold.errors import UserError
 from twofold.files.checks import check_file
+from twofold.files.numpy_files import first_of, load_archive, load_array
+from twofold.files.weights import Weights, weights_in
 from twofold.units import energy_factor, length_factor
 
 POSITION_KEYS = ("positions", "coordinates", "coords", "xyz")
-WEIGHT_KEYS = ("weights", "weight")
-LOG_WEIGHT_KEYS = ("log_weight", "log_weights")
 RUN_KEYS = ("run", "trajectory")
-DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One weight a frame, or its natural logarithm up to a constant."""
-
-    values: np.ndarray
-    logarithmic: bool = False
-
-    def __getitem__(self, index: Any) -> Weights:
-        return Weights(self.values[index], self.logarithmic)
 
 
 @dataclass(frozen=True)
@@ -51,19 +36,19 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
     """Reads .npy (positions (frames, n, 3)) or .npz.
 
     Keys of an .npz: positions (or coordinates, coords, xyz), and optionally forces, weights or log_weight, run (the
-    trajectory of each frame), box ((3, 3), (frames, 3, 3) or edges (3,) or (frames, 3)), frame_ps, length_unit and energy_unit.
-    Forces are in energy_unit / length_unit, and left out when the energy unit is not stated.
+    trajectory of each frame), box ((3, 3), (frames, 3, 3) or edges (3,) or (frames, 3)), frame_ps, length_unit and
+    energy_unit. Forces are in energy_unit / length_unit, and left out when the energy unit is not stated.
 
     Raises UserError when the length unit is not stated, or the file is missing, damaged or without positions.
     """
     path = check_file(Path(path))
-    content = {"positions": _load(path)} if path.suffix.lower() == ".npy" else _load_all(path)
+    content = {"positions": load_array(path)} if path.suffix.lower() == ".npy" else load_archive(path)
     length_unit = length_unit or _text(content, "length_unit")
     energy_unit = energy_unit or _text(content, "energy_unit")
     if length_unit is None:
         raise UserError(f"{path} does not state its unit of length", "", "state it, e.g. --length-unit nm or angstrom")
     length = length_factor(length_unit)
-    positions = _first(content, POSITION_KEYS)
+    positions = first_of(content, POSITION_KEYS)
     if positions is None:
         raise UserError(f"{path} with arrays {', '.join(content) or 'none'}", "one named positions", "rename the array")
     if positions.ndim != 3 or positions.shape[2] != 3 or positions.dtype.kind not in "fiu":
@@ -75,70 +60,20 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
     forces = content.get("forces")
     if forces is not None and forces.shape != positions.shape:
         raise UserError(f"{path} with forces of shape {forces.shape}", f"{positions.shape} as the positions")
+    if (weights := weights_in(content)) is not None:
+        _per_frame(path, "weights", weights.values, len(positions))
     box = content.get("box")
     return Arrays(
         positions=positions,
         length=length,
         forces=forces if energy_unit else None,
         force=energy_factor(energy_unit) / length if energy_unit else 1.0,
-        weights=_weights(path, content, len(positions)),
-        run=_per_frame(path, "run", _first(content, RUN_KEYS), len(positions)),
+        weights=weights,
+        run=_per_frame(path, "run", first_of(content, RUN_KEYS), len(positions)),
         box=None if box is None else _box(path, box, len(positions)) * length,
         frame_ps=float(content["frame_ps"]) if "frame_ps" in content else None,
         forces_left_out=forces is not None and not energy_unit,
     )
-
-
-def read_weights(path: str | Path) -> Weights:
-    """One weight a frame from .npy, .npz (weights, or log_weight for natural logarithms) or text.
-
-    The name of a .npy or text file that holds logarithms contains "log_weight".
-    """
-    path = check_file(Path(path))
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
-        content = _load_all(path)
-        found = _weights(path, content, None)
-        if found is None and len(content) == 1:
-            found = Weights(np.asarray(next(iter(content.values())), dtype=np.float64))
-        if found is None:
-            raise UserError(f"{path} with arrays {', '.join(content)}", "one named weights or log_weight")
-    else:
-        try:
-            values = _load(path) if suffix == ".npy" else np.loadtxt(path, dtype=np.float64)
-        except ValueError as error:
-            raise UserError(
-                f"{path} is not a list of numbers ({error})", "one weight a line", "mend the file"
-            ) from error
-        found = Weights(np.asarray(values, dtype=np.float64), "log_weight" in path.stem.lower())
-    if found.values.ndim != 1:
-        raise UserError(f"{path} with weights of shape {found.values.shape}", "one weight for each frame")
-    return found
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except DAMAGED as error:
-        raise UserError(
-            f"{path} cannot be read ({error})", "a NumPy file of numbers", "write it again with numpy.save"
-        ) from error
-
-
-def _load_all(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
-            return {name: file[name] for name in file.files}
-    except (*DAMAGED, AttributeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error})", "a NumPy archive", "write it again with numpy.savez"
-        ) from error
-
-
-def _first(content: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
-    return next((content[name] for name in names if name in content), None)
 
 
 def _text(content: dict[str, np.ndarray], name: str) -> str | None:
@@ -149,15 +84,6 @@ def _per_frame(path: Path, name: str, values: np.ndarray | None, frames: int) ->
     if values is not None and values.shape != (frames,):
         raise UserError(f"{path} with {name} of shape {values.shape}", f"one entry for each of {frames} frames")
     return values
-
-
-def _weights(path: Path, content: dict[str, np.ndarray], frames: int | None) -> Weights | None:
-    for names, logarithmic in ((LOG_WEIGHT_KEYS, True), (WEIGHT_KEYS, False)):
-        if (values := _first(content, names)) is not None:
-            if frames is not None:
-                _per_frame(path, names[0], values, frames)
-            return Weights(np.asarray(values, dtype=np.float64), logarithmic)
-    return None
 
 
 def _box(path: Path, box: np.ndarray, frames: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from twofold.files.checks import check_file
 from twofold.files.quiet import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     import mdtraj
 
@@ -75,7 +75,7 @@ def load_topology(path: str | Path) -> mdtraj.Topology:
             topology = mdtraj.load_topology(str(path))
     except Exception as error:  # each format raises what its parser stumbled over
         raise _unreadable(path, "topology", error) from error
-    if topology.n_atoms == 0:
+    if topology is None or topology.n_atoms == 0:
         raise UserError(f"{path} has no atoms", "a topology with atoms", "check the file")
     return topology
 
@@ -88,7 +88,7 @@ def first_frame(path: Path, topology: mdtraj.Topology) -> Frames:
 
 def iterate(
     path: Path, topology: mdtraj.Topology, atoms: np.ndarray | None, stride: int, chunk: int | None = None
-) -> Iterator[Frames]:
+) -> Generator[Frames]:
     """Chunks of every `stride`-th frame of the chosen `atoms` (all when None).
 
     Raises UserError for a file that is missing, empty, damaged, of another kind, or without frames.
@@ -122,7 +122,7 @@ def _next(path: Path, chunks: Iterator[Frames], topology: mdtraj.Topology) -> Fr
         raise _unreadable(path, "trajectory", error) from error
 
 
-def _chunks(path: Path, topology: mdtraj.Topology, stride: int, chunk: int) -> Iterator[Frames]:
+def _chunks(path: Path, topology: mdtraj.Topology, stride: int, chunk: int) -> Generator[Frames]:
     """All atoms, so that a file with another number of atoms is noticed."""
     if extension(path) in (".h5", ".hdf5"):
         from twofold.files import mdtraj_hdf5

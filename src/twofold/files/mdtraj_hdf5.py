@@ -35,15 +35,16 @@ def iterate(path: Path, stride: int, chunk: int) -> Iterator[Frames]:
     """Chunks of every `stride`-th frame; raises OSError, KeyError or ValueError for what cannot be read."""
     import h5py
 
-    with h5py.File(path, "r") as file:
-        coordinates: Any = file["coordinates"]
+    with h5py.File(path, "r") as opened:
+        file: Any = opened
+        coordinates = file["coordinates"]
         length = _length(coordinates)
         for start in range(0, len(coordinates), stride * chunk):
             part = slice(start, start + stride * chunk, stride)
             positions = np.asarray(coordinates[part], dtype=np.float32) * np.float32(length)
             yield Frames(
                 positions=positions,
-                time=np.asarray(file["time"][part]) if "time" in file else None,  # type: ignore[index]
+                time=np.asarray(file["time"][part]) if "time" in file else None,
                 box=_boxes(file, part),
             )
 

@@ -1,0 +1,145 @@
+"""The beads of one file, mapped chunk by chunk."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twofold.errors import UserError
+from twofold.files.frames import CHUNK_BYTES, iterate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import mdtraj
+
+    from twofold.beads import Beads
+    from twofold.files.arrays import Arrays
+    from twofold.files.weights import Weights
+    from twofold.mapping import Mapping
+
+
+@dataclass(frozen=True)
+class Particles:
+    """The beads that files are read as, and topology and mapping of the atoms; None for arrays without a topology."""
+
+    beads: Beads
+    topology: mdtraj.Topology | None = None
+    mapping: Mapping | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The beads of one file: arrays as those of an Ensemble. `total` counts the frames before the stride."""
+
+    path: Path
+    positions: np.ndarray
+    total: int
+    forces: np.ndarray | None = None
+    box: np.ndarray | None = None
+    run: np.ndarray | None = None
+    weights: Weights | None = None
+    frame_ps: float | None = None
+    forces_left_out: bool = False
+
+
+def read_frames(file: Path, topology: mdtraj.Topology, mapping: Mapping, stride: int, *, count_all: bool) -> Part:
+    """Reads and maps a trajectory; with `count_all` every frame is read, so that `total` is known for any stride."""
+    atoms = mapping.needed_atoms()
+    restricted = mapping.restricted(atoms)
+    read_stride, keep = (1, stride) if count_all else (stride, 1)
+    positions, boxes, times, total = [], [], [], 0
+    with closing(iterate(file, topology, atoms, read_stride)) as chunks:
+        for frames in chunks:
+            chosen = slice(-total % keep, None, keep)
+            xyz = frames.positions[chosen]
+            box = None if frames.box is None else frames.box[chosen]
+            check_finite(
+                file, xyz, (total + chosen.start) * read_stride, stride, lambda i: _atom(topology, int(atoms[i]))
+            )
+            positions.append(restricted.positions(xyz, box))
+            boxes.append(box)
+            times.append(None if frames.time is None else frames.time[chosen])
+            total += len(frames.positions)
+    time = joined(times)
+    return Part(
+        path=file,
+        positions=np.concatenate(positions),
+        total=total,
+        box=joined(boxes),
+        frame_ps=None if time is None else spacing(time),
+    )
+
+
+def read_array_part(file: Path, arrays: Arrays, particles: Particles, stride: int) -> Part:
+    """Maps the arrays of `file`, which hold the atoms of the topology or the beads themselves."""
+    total, number = arrays.positions.shape[:2]
+    topology, mapping, beads = particles.topology, particles.mapping, particles.beads
+    expected = f"{len(beads)} beads" if mapping is None else f"{mapping.atom_count} atoms or {len(beads)} beads"
+    if mapping is None or number != mapping.atom_count:
+        mapping = None
+        if number != len(beads):
+            raise UserError(f"{file} has {number} particles a frame", expected, "give the topology that belongs to it")
+    if total == 0:
+        raise UserError(f"{file} has no frames", "at least one", "check how it was written")
+
+    def name(i: int) -> str:
+        return _atom(topology, i) if mapping is not None and topology is not None else f"bead {i} ({beads.label(i)})"
+
+    chosen, box = arrays.positions[::stride], None if arrays.box is None else arrays.box[::stride]
+    positions = np.empty((len(chosen), len(beads), 3), dtype=np.float32)
+    step = max(1, CHUNK_BYTES // (24 * number))
+    for start in range(0, len(chosen), step):
+        part = slice(start, start + step)
+        xyz = np.asarray(chosen[part], dtype=np.float64) * arrays.length
+        check_finite(file, xyz, start * stride, stride, name)
+        positions[part] = mapping.positions(xyz, None if box is None else box[part]) if mapping else xyz
+    forces = None if arrays.forces is None else np.asarray(arrays.forces[::stride], dtype=np.float64) * arrays.force
+    return Part(
+        path=file,
+        positions=positions,
+        total=total,
+        forces=mapping.forces(forces) if mapping and forces is not None else forces,
+        box=box,
+        run=None if arrays.run is None else arrays.run[::stride],
+        weights=None if arrays.weights is None else arrays.weights[::stride],
+        frame_ps=None if arrays.frame_ps is None else arrays.frame_ps * stride,
+        forces_left_out=arrays.forces_left_out,
+    )
+
+
+def joined(arrays: list[np.ndarray | None]) -> np.ndarray | None:
+    """The arrays one after another; None when any is missing."""
+    present = [array for array in arrays if array is not None]
+    return np.concatenate(present) if len(present) == len(arrays) else None
+
+
+def spacing(time: np.ndarray) -> float | None:
+    """Time between frames, if it is positive and the same throughout to 1 %; else None."""
+    steps = np.diff(np.asarray(time, dtype=np.float64))
+    if len(steps) == 0 or steps.min() <= 0 or np.ptp(steps) > 0.01 * steps.mean():
+        return None
+    return float(f"{steps.mean():.6g}")
+
+
+def check_finite(file: Path, positions: np.ndarray, first: int, stride: int, name: Callable[[int], str]) -> None:
+    """Raises UserError that names the frame of the file and the particle of the first position that is not finite.
+
+    first: number in the file of the first of these frames; name: tells a particle by its place in `positions`.
+    """
+    if np.isfinite(positions).all():
+        return
+    frame, particle = (int(i) for i in np.argwhere(~np.isfinite(positions))[0][:2])
+    raise UserError(
+        f"coordinates that are not finite in frame {first + frame * stride} of {file}, {name(particle)}",
+        "finite numbers",
+        "repair the file or leave these frames out",
+    )
+
+
+def _atom(topology: mdtraj.Topology, index: int) -> str:
+    return f"atom {index} ({topology.atom(index)})"
