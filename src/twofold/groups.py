@@ -49,6 +49,7 @@ def read_groups(path: Path, topology: mdtraj.Topology, bonds: np.ndarray) -> Map
     bead = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     owner = np.full(topology.n_atoms, -1, dtype=np.int64)
     owner[atoms[::-1]] = bead[::-1]  # of beads that share an atom the first owns it
+    stated = [_numbers(path, number, entry) for number, entry in enumerate(entries)]
     names = [str(entry.get("name", f"B{number + 1}")) for number, entry in enumerate(entries)]
     chosen = [
         Chosen(int(g[0]), name, topology.atom(int(g[0])).residue.name) for g, name in zip(groups, names, strict=True)
@@ -58,8 +59,8 @@ def read_groups(path: Path, topology: mdtraj.Topology, bonds: np.ndarray) -> Map
             topology,
             chosen,
             types=[str(entry.get("type", name)) for entry, name in zip(entries, names, strict=True)],
-            masses=np.array([float(e.get("mass", masses[g].sum())) for e, g in zip(entries, groups, strict=True)]),
-            charges=np.array([float(entry.get("charge", 0.0)) for entry in entries]),
+            masses=np.array([m.get("mass", masses[group].sum()) for m, group in zip(stated, groups, strict=True)]),
+            charges=np.array([m.get("charge", 0.0) for m in stated]),
             bonds=contracted(bonds, owner) if stated_bonds is None else stated_bonds,
         ),
         atoms=atoms,
@@ -91,13 +92,21 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], np.ndarray | None]:
         raise UserError(f"{path} without a list of beads", "entries with atoms under the key beads", "mend the file")
     for number, entry in enumerate(entries):
         if "atoms" not in entry or set(entry) - KEYS:
-            raise UserError(f"bead {number} of {path} with keys {sorted(entry)}", f"atoms and any of {sorted(KEYS)}")
+            raise UserError(f"keys {sorted(entry)} of bead {number} of {path}", f"atoms and any of {sorted(KEYS)}")
     if (bonds := content.get("bonds")) is None:
         return entries, None
     try:
         return entries, np.array(bonds, dtype=np.int64).reshape(-1, 2)
     except (TypeError, ValueError) as error:
         raise UserError(f"bonds {bonds} in {path}", "pairs of bead indices such as [[0, 1], [1, 2]]") from error
+
+
+def _numbers(path: Path, number: int, entry: dict[str, Any]) -> dict[str, float]:
+    """Mass and charge of a bead, where stated."""
+    try:
+        return {key: float(entry[key]) for key in ("mass", "charge") if key in entry}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"mass or charge of bead {number} of {path} that is no number ({error})", "numbers") from error
 
 
 def _atoms(path: Path, number: int, entry: dict[str, Any], topology: mdtraj.Topology) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,14 +69,21 @@ def writing(path: Path) -> Iterator[None]:
     """Turns the errors of writing `path` that a user can mend (full disk, no permission) into UserError."""
     try:
         yield
-    except OSError as error:
-        if error.errno in NO_SPACE or any(f"errno = {number}" in str(error) for number in NO_SPACE):
+    except (OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None) or _hdf5_errno(error)
+        if number in NO_SPACE:
             raise UserError(f"no space left while writing {path}", "", "free some space or write elsewhere") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise UserError(
                 f"no permission to write {path}", "", "write elsewhere or change the permissions"
             ) from error
         raise
+
+
+def _hdf5_errno(error: Exception) -> int | None:
+    """The number of the system's error in the text of one of HDF5's."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found[1]) if found else None
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from twofold.errors import UserError
 from twofold.files.atomic import check_target, publish, temporary_beside, write_text, writing
+from twofold.files.quiet import quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from twofold.beads import Beads
@@ -56,7 +59,7 @@ class TrajectoryWriter:
         time = np.arange(self.frames, self.frames + len(positions)) if time_ps is None else time_ps
         if box is not None:
             box = np.broadcast_to(np.asarray(box, dtype=np.float32), (len(positions), 3, 3))
-        with writing(self.path):
+        with writing(self.path), _whole(self.path):
             _append(self._file, self.path.suffix, positions, np.asarray(time, dtype=np.float32), box, self.frames)
         self.frames += len(positions)
 
@@ -83,14 +86,10 @@ class TrajectoryWriter:
         self._temporary.unlink(missing_ok=True)
 
     def _check_complete(self) -> None:
-        # The C libraries below do not report that the last buffer did not fit on the disk.
-        try:
-            with _open(self._temporary, "r") as file:
-                complete = len(file) == self.frames
-        except (OSError, RuntimeError):
-            complete = False
-        if not complete:
-            raise UserError(f"{self.path} could not be written wholly", "", "check that the disk is not full")
+        # The C libraries do not report that the last buffer did not fit on the disk.
+        with _whole(self.path), _open(self._temporary, "r") as file:
+            if len(file) != self.frames:
+                raise ValueError("frames are missing")
 
     def __enter__(self) -> TrajectoryWriter:
         return self
@@ -128,7 +127,7 @@ def read_positions(path: str | Path, beads: Beads | int) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"no file {path}", "a trajectory of beads", "check the name")
     try:
-        with _open(path, "r") as file:
+        with quiet(), _open(path, "r") as file:
             positions = np.asarray(file.read()[0], dtype=np.float32)
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error})", "an XTC or DCD trajectory", "check the file") from error
@@ -199,6 +198,18 @@ def check_suffix(path: str | Path) -> Path:
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"trajectory {path.name}", "a name that ends in .xtc or .dcd", "rename it")
     return path
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Keeps the C libraries from printing, and turns the odd errors that they end in into one line."""
+    try:
+        with quiet():
+            yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path} could not be written wholly", "", "check that the disk is not full") from error
 
 
 def _open(path: Path, mode: str) -> Any:
