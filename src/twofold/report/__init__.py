@@ -1,0 +1,31 @@
+"""Figures and the HTML page that says whether samples, simulation and reference agree."""
+
+from twofold.report.content import (
+    Comparison,
+    Metric,
+    Observable,
+    ReportContent,
+    SigmaScan,
+    Stability,
+    Stop,
+    StructureSet,
+)
+from twofold.report.intake import Judged, judged
+from twofold.report.page import render, write_report
+from twofold.report.summary import write_summary_figure
+
+__all__ = [
+    "Comparison",
+    "Judged",
+    "Metric",
+    "Observable",
+    "ReportContent",
+    "SigmaScan",
+    "Stability",
+    "Stop",
+    "StructureSet",
+    "judged",
+    "render",
+    "write_report",
+    "write_summary_figure",
+]
