@@ -1,0 +1,199 @@
+"""Judges sets of frames by one reference, whose values and floors are computed once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twofold.analysis import comparison, verdict
+from twofold.analysis.draws import drawable
+from twofold.analysis.levels import Level, levels_of
+from twofold.analysis.metrics import joint_edges, joint_js
+from twofold.analysis.motion import motion_of
+from twofold.analysis.quantities import Observable, observables_of
+from twofold.analysis.results import SetResult
+from twofold.analysis.tallies import Part, means, widths
+from twofold.analysis.uncertainty import block_groups, effective_size
+from twofold.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twofold.analysis.comparison import Comparison, Estimate
+    from twofold.analysis.frames import FrameSet, Reference
+    from twofold.analysis.metrics import Metric
+    from twofold.ensemble import Ensemble
+
+TICA_BINS = 40
+
+
+class Judge:
+    """Values and floors of the reference, computed once for all sets."""
+
+    def __init__(self, reference: Reference, bins: int, seed: int, tica: bool | None) -> None:
+        self.reference, self.seed = reference, seed
+        self.beads = reference.held_out.beads
+        self.notes: list[str] = []
+        if reference.source == "halves":
+            self.notes.append(
+                "No training frames: every second block of the reference sets the floor, the rest judges."
+            )
+        self.observables = observables_of(self.beads, reference.other, bins) + self._tica(tica)
+        self.levels = levels_of(self.beads, reference)
+        self._versions: dict[Any, Reference] = {None: reference}
+        self._seen: dict[Any, tuple[np.ndarray, np.ndarray, list[Metric]]] = {}
+        self._parts: dict[Any, Part] = {}
+        self._floors: dict[Any, Estimate] = {}
+
+    def _tica(self, wanted: bool | None) -> list[Observable]:
+        from twofold.analysis.tica import slow_coordinates
+
+        if wanted is False:
+            return []
+        try:
+            slow = slow_coordinates(self.beads, self.reference.other)
+        except UserError as error:
+            if wanted:
+                raise
+            self.notes.append(f"Slow coordinates (TICA) were left out. {error}")
+            return []
+        if slow.matrix.shape[1] < 2:
+            return []
+
+        def chosen(values: np.ndarray) -> list[Metric]:
+            return [joint_js(joint_edges(values, TICA_BINS, periodic=False))]
+
+        text = f"Two slowest coordinates of the reference, at a lag of {slow.lag} frames."
+        return [Observable("TICA", "shape", ("TIC1", "TIC2"), slow.values, chosen, help=text)]
+
+    def version(self, observable: Observable, noise: Callable[[Ensemble], Ensemble] | None) -> Any:
+        """Key of the reference that `observable` is compared with: None, or the noise."""
+        if noise is None or not observable.noised:
+            return None
+        if noise not in self._versions:
+            self._versions[noise] = self.reference.noised(noise)
+        return noise
+
+    def seen(self, observable: Observable, key: Any) -> tuple[np.ndarray, np.ndarray, list[Metric]]:
+        """Values of the held-out and the other part, and the metrics whose bins they fix."""
+        place = (observable.name, key)
+        if place not in self._seen:
+            version = self._versions[key]
+            one, other = (observable.values(part.positions) for part in (version.held_out, version.other))
+            self._seen[place] = one, other, list(observable.metrics(np.concatenate([one, other])))
+        return self._seen[place]
+
+    def part(self, observable: Observable, key: Any, metric: Metric, which: int) -> Part:
+        place = (observable.name, key, metric.name, which)
+        if place not in self._parts:
+            version = self._versions[key]
+            part = (version.held_out, version.other)[which]
+            held, other, _ = self.seen(observable, key)
+            groups = block_groups(part.block, len(part))
+            self._parts[place] = metric.part((held, other)[which], part.weights, groups)
+        return self._parts[place]
+
+    def floor(self, observable: Observable, key: Any, metric: Metric, n: int, both: bool = False) -> Estimate:
+        place = (observable.name, key, metric.name, n, both)
+        if place not in self._floors:
+            held, other = (self.part(observable, key, metric, which) for which in (0, 1))
+            most = comparison.FLOOR_DRAWS
+            self._floors[place] = comparison.estimate(metric.statistic, other, held, n, self.rng(), both, most)
+        return self._floors[place]
+
+    def rng(self) -> np.random.Generator:
+        """The same draws for every metric, so that numbers of one set belong together."""
+        return np.random.default_rng(self.seed)
+
+    def set(self, name: str, one: FrameSet) -> SetResult:
+        """All numbers of one set against the reference."""
+        weights = one.all_weights()
+        n = self.reference.size(drawable(weights))
+        rows: list[Comparison] = []
+        for observable in self.observables:
+            rows += self._rows(observable, one, n)
+        rows += [self._level_row(level, one) for level in self.levels]
+        result = verdict.overall(name, "reference", rows)
+        motion = motion_of(one, self.beads) if one.moves else {}
+        return SetResult(one.kind, len(one), effective_size(weights), n, tuple(rows), result, motion)
+
+    def _rows(self, observable: Observable, one: FrameSet, n: int) -> list[Comparison]:
+        key = self.version(observable, one.noise)
+        values = observable.values(one.positions)
+        weights, groups = one.all_weights(), one.groups()
+        held, _, chosen = self.seen(observable, key)
+        rows = []
+        for metric in chosen:
+            # The held-out part limits the size of histograms, whose noise it shares, but not that of means and widths.
+            size = min(drawable(weights), drawable(self.reference.other.weights)) if metric.moments else n
+            part = metric.part(values, weights, groups)
+            value = comparison.estimate(metric.statistic, part, self.part(observable, key, metric, 0), size, self.rng())
+            row = _labelled(observable, metric, value, self.floor(observable, key, metric, size), size)
+            if metric.name == "mean":
+                row = replace(
+                    row, parts=_columns(observable, values, weights, held, self._versions[key].held_out.weights)
+                )
+            rows.append(verdict.judge_distance(replace(row, noised=key is not None)))
+        return rows
+
+    def _level_row(self, level: Level, one: FrameSet) -> Comparison:
+        part = Part(one.all_weights(), one.groups(), values=level.values(one.positions))
+        labels = {"name": level.name, "group": level.group, "unit": level.unit, "key": level.key, "help": level.help}
+        held, other = (self._level_part(level, which) for which in (0, 1))
+        row = comparison.level(level.statistic, part, held, other, n=len(one), **labels)
+        return verdict.judge_level(row, level.kind)
+
+    def _level_part(self, level: Level, which: int) -> Part:
+        if (level.name, which) not in self._parts:
+            part = (self.reference.held_out, self.reference.other)[which]
+            groups = block_groups(part.block, len(part))
+            self._parts[level.name, which] = Part(part.weights, groups, values=level.values(part.positions))
+        return self._parts[level.name, which]
+
+    def pair(self, first: str, one: FrameSet, second: str, two: FrameSet) -> SetResult:
+        """Two sets against each other, drawn to one size; the floor is the two parts of the reference drawn to it."""
+        sizes = [drawable(s.all_weights()) for s in (one, two)]
+        n = self.reference.size(min(*sizes, drawable(self.reference.held_out.weights)))
+        rows = []
+        for observable in self.observables:
+            if observable.noised and one.noise is not two.noise:
+                continue  # One of them is blurred, the other not: they should differ.
+            key = self.version(observable, one.noise)
+            _, _, chosen = self.seen(observable, key)
+            values = [observable.values(s.positions) for s in (one, two)]
+            for metric in chosen:
+                a, b = (metric.part(v, s.all_weights(), s.groups()) for v, s in zip(values, (one, two), strict=True))
+                value = comparison.estimate(metric.statistic, a, b, n, self.rng(), draw_second=True)
+                floor = self.floor(observable, key, metric, n, both=True)
+                rows.append(verdict.judge_distance(_labelled(observable, metric, value, floor, n, shared=False)))
+        result = verdict.overall(first, second, rows)
+        return SetResult("pair", len(one) + len(two), float(min(sizes)), n, tuple(rows), result)
+
+
+def _labelled(
+    observable: Observable, metric: Metric, value: Estimate, floor: Estimate, n: int, shared: bool = True
+) -> Comparison:
+    labels = {
+        "name": f"{observable.name} {metric.name}",
+        "group": observable.group,
+        "n": n,
+        "unit": metric.unit,
+        "key": observable.key,
+        "help": observable.help,
+    }
+    return comparison.distance(value, floor, shared=shared, **labels)
+
+
+def _columns(
+    observable: Observable, values: np.ndarray, weights: np.ndarray, held: np.ndarray, held_weights: np.ndarray
+) -> dict[str, Any]:
+    """Mean and width of every column of the set and the held-out reference, by label."""
+    totals = []
+    for table, w in ((values, weights), (held, held_weights)):
+        part = Part(w, np.zeros(len(w), dtype=np.int64), values=np.asarray(table, dtype=np.float64))
+        totals.append(part.totals()[0])
+    rows = zip(observable.labels, means(totals[0]), widths(totals[0]), means(totals[1]), widths(totals[1]), strict=True)
+    names = ("mean", "width", "reference_mean", "reference_width")
+    return {label: dict(zip(names, map(float, numbers), strict=True)) for label, *numbers in rows}

@@ -1,0 +1,189 @@
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+from tests.analysis.chains import peptide_ensemble
+
+from twofold.analysis import FrameSet, compare
+from twofold.beads import Beads
+from twofold.ensemble import Ensemble
+from twofold.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return peptide_ensemble(6000, 100), peptide_ensemble(2000, 101, first_block=100)
+
+
+@pytest.fixture(scope="module")
+def evaluation(reference):
+    same, shifted = peptide_ensemble(3000, 102), peptide_ensemble(3000, 103, left=0.4)
+    replica = np.repeat(np.arange(30), 100)
+    sets = {
+        "samples": FrameSet(same.positions),
+        "simulation": FrameSet(shifted.positions, "simulation", replica=replica, frame_ps=0.5),
+    }
+    return compare(sets, *reference, bins=20, temperature=300.0, tica=False)
+
+
+def rows(result):
+    return {row.name: row for row in result.rows}
+
+
+def test_equal_distributions_agree(evaluation):
+    result = evaluation.sets["samples"]
+    assert result.verdict.state == "agree", result.verdict.text
+    assert result.n == 2000
+    for row in result.rows:
+        assert row.state == "agree", row
+    found = rows(result)
+    assert found["phi/psi ALA2 JS"].ratio == pytest.approx(1, abs=0.25)
+    assert found["bonds mean"].value < 3e-4
+    assert found["wrong handedness"].value == found["cis peptide bonds"].value == 0
+
+
+def test_a_shifted_population_differs(evaluation):
+    result = evaluation.sets["simulation"]
+    found = rows(result)
+    assert result.verdict.state == "differ"
+    assert found["phi/psi ALA2 JS"].state == "differ"
+    assert found["population of phi > 0, ALA2"].value == pytest.approx(0.4, abs=0.03)
+    assert found["population of phi > 0, ALA2"].reference == pytest.approx(0.1, abs=0.03)
+    assert found["bonds W1"].state == "agree"
+    assert "phi/psi ALA2 JS" in result.verdict.differing
+
+
+def test_sets_are_compared_with_each_other(evaluation):
+    result = evaluation.between["samples", "simulation"]
+    assert result.verdict.state == "differ"
+    assert rows(result)["far-pair distances JS"].floor > 0
+
+
+def test_motion_of_a_simulation(evaluation):
+    motion = evaluation.sets["simulation"].motion
+    assert motion["replicas"] == 30
+    assert motion["length_ps"] == pytest.approx(1500)
+    assert motion["crossings"]["2"]["total"] > 500
+    assert evaluation.sets["samples"].motion == {}
+
+
+def test_evaluation_is_json(evaluation):
+    table = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    assert table["about"]["floor_from"] == "training"
+    assert {row["group"] for row in table["sets"]["samples"]["quantities"]} >= {
+        "torsions",
+        "geometry",
+        "shape",
+        "faults",
+    }
+    bond = next(row for row in table["sets"]["samples"]["quantities"] if row["name"] == "bonds mean")
+    assert bond["parts"]["N1-CA1"]["mean"] == pytest.approx(0.146, abs=1e-3)
+    assert table["between"][0]["first"] == "samples"
+
+
+def test_faults_are_found(reference):
+    training, held = reference
+    bad = peptide_ensemble(1000, 4).positions.copy()
+    bad[:50] *= [1, 1, -1]
+    bad[50:60, -1] = bad[50:60, 0] + 0.01
+    found = rows(compare({"samples": FrameSet(bad)}, training, held, bins=20, tica=False).sets["samples"])
+    assert found["wrong handedness"].value >= 0.05
+    assert found["contacts below 0.25 nm"].value == pytest.approx(
+        0.01 + found["contacts below 0.25 nm"].reference, abs=0.01
+    )
+    assert found["broken bonds"].value == pytest.approx(0.01)
+    assert {found[name].state for name in ("wrong handedness", "broken bonds", "clashes")} == {"differ"}
+
+
+def test_blurred_sets_are_compared_with_the_blurred_reference(reference):
+    training, held = reference
+
+    def noise(ensemble):
+        rng = np.random.default_rng(len(ensemble))
+        moved = ensemble.positions + 0.004 * rng.standard_normal(ensemble.positions.shape)
+        return Ensemble.build(ensemble.beads, moved, ensemble.temperature, block=ensemble.block)
+
+    own = noise(peptide_ensemble(3000, 5)).positions
+    sets = {"raw": FrameSet(own), "noised": FrameSet(own, noise=noise)}
+    result = compare(sets, training, held, bins=20, tica=False)
+    assert rows(result.sets["raw"])["bonds width"].state == "differ"
+    row = rows(result.sets["noised"])["bonds width"]
+    assert row.state == "agree"
+    assert row.noised
+    assert not rows(result.sets["noised"])["phi/psi ALA2 JS"].noised
+    assert "bonds W1" not in rows(result.between["raw", "noised"])
+
+
+def test_no_training_part(reference):
+    result = compare(
+        {"samples": FrameSet(peptide_ensemble(1500, 6).positions)}, None, reference[1], bins=20, tica=False
+    )
+    assert result.about["floor_from"] == "halves"
+    assert result.about["notes"]
+    assert result.sets["samples"].n == 1000
+    assert rows(result.sets["samples"])["phi/psi ALA2 JS"].state == "agree"
+
+
+@pytest.mark.parametrize("bonds", [[], [(0, 1), (1, 2)]])
+def test_three_beads_without_names(bonds):
+    rng = np.random.default_rng(7)
+    beads = Beads.anonymous(3, bonds=bonds)
+    shape = np.array([[0.0, 0, 0], [0.15, 0, 0], [0.2, 0.15, 0]])
+    training, held, own = (
+        Ensemble.build(beads, shape + 0.01 * rng.standard_normal((n, 3, 3)), 300.0) for n in (2000, 1000, 800)
+    )
+    sets = {"samples": FrameSet(own.positions), "simulation": FrameSet(own.positions[::-1], "simulation")}
+    result = compare(sets, training, held, tica=None)
+    assert result.sets["samples"].verdict.state == "agree"
+    names = {row.name.rsplit(" ", 1)[0] for row in result.sets["samples"].rows}
+    assert ("bonds" in names) == bool(bonds)
+    assert ("far-pair distances" in names) == (not bonds)
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_a_handful_of_frames_is_judged_without_warnings(reference):
+    result = compare({"samples": FrameSet(peptide_ensemble(3, 8).positions)}, *reference, bins=20, tica=False)
+    assert result.sets["samples"].n == 3
+    json.dumps(result.to_dict(), allow_nan=False)
+    one = compare({"samples": FrameSet(peptide_ensemble(1, 8).positions)}, *reference, bins=20, tica=False)
+    assert one.sets["samples"].rows[0].to_dict()["error"] is None
+
+
+def test_wrong_input_is_refused(reference):
+    training, held = reference
+    with pytest.raises(UserError, match="shape"):
+        compare({"samples": FrameSet(np.zeros((5, 3, 3)))}, training, held)
+    with pytest.raises(UserError, match="one temperature"):
+        compare({}, training, held, temperature=310.0)
+    with pytest.raises(UserError, match="used in training"):
+        compare({}, training, training.select(slice(0, 500)))
+
+
+def test_slow_coordinates(reference):
+    pytest.importorskip("deeptime")
+    training, held = reference
+    same, shifted = (FrameSet(peptide_ensemble(1500, s, left=p).positions) for s, p in ((9, 0.1), (10, 0.6)))
+    result = compare({"same": same, "shifted": shifted}, training, held, bins=20, tica=True)
+    assert rows(result.sets["same"])["TICA JS"].state == "agree"
+    assert rows(result.sets["shifted"])["TICA JS"].ratio > 1.5
+
+
+def test_slow_coordinates_without_deeptime(reference, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deeptime.decomposition", None)
+    sets = {"samples": FrameSet(peptide_ensemble(200, 11).positions)}
+    with pytest.raises(UserError, match="Deeptime is not installed"):
+        compare(sets, *reference, bins=20, tica=True)
+    result = compare(sets, *reference, bins=20)
+    assert "TICA JS" not in rows(result.sets["samples"])
+    assert any("Deeptime" in note for note in result.about["notes"])
+
+
+@pytest.mark.slow
+def test_fifty_thousand_frames_of_twenty_beads_take_seconds():
+    training, held = peptide_ensemble(10_000, 12, residues=5), peptide_ensemble(10_000, 13, residues=5, first_block=100)
+    own = np.concatenate([peptide_ensemble(10_000, seed, residues=5).positions for seed in range(14, 19)])
+    start = time.process_time()
+    compare({"samples": FrameSet(own)}, training, held, tica=False)
+    assert time.process_time() - start < 20
