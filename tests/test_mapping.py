@@ -141,6 +141,22 @@ def test_only_the_molecules_with_beads_are_needed(dipeptide):
     assert len(build_mapping(dipeptide, "heavy").beads) == 10
 
 
+def test_caps_that_are_patches_within_a_residue():
+    atoms = ("CAY", "CY", "OY", "N", "HN", "CA", "HA", "CB", "C", "O", "NT", "HNT", "CAT")  # CHARMM's ACE and CT3
+    bonds = ((0, 1), (1, 2), (1, 3), (3, 4), (3, 5), (5, 6), (5, 7), (5, 8), (8, 9), (8, 10), (10, 11), (10, 12))
+    topology = mdtraj.Topology()
+    residue = topology.add_residue("ALA", topology.add_chain(), resSeq=2)
+    for name in atoms:
+        topology.add_atom(name, mdtraj.element.Element.getBySymbol(name[0]), residue)
+    for i, j in bonds:
+        topology.add_bond(topology.atom(i), topology.atom(j))
+    mapping = build_mapping(topology, "backbone")
+    assert names(mapping) == ["ACE-C", "ALA-N", "ALA-CA", "ALA-C", "NME-N"]
+    assert mapping.beads.residue_ids.tolist() == [1, 2, 2, 2, 3]
+    assert mapping.beads.torsions_named("phi") == {2: (0, 1, 2, 3)}
+    assert mapping.beads.torsions_named("psi") == {2: (1, 2, 3, 4)}
+
+
 def test_forces_are_summed_over_what_a_bead_stands_for(dipeptide):
     mapping = build_mapping(dipeptide, "heavy")
     forces = np.random.default_rng(0).normal(size=(3, 22, 3))

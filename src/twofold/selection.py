@@ -32,7 +32,7 @@ def choose(topology: mdtraj.Topology, beads: str, bonds: np.ndarray) -> list[Cho
     Raises UserError when there are none or it does not parse.
 
     ca: alpha carbons. backbone: N, CA, C of each residue, and of capping groups the C or N that continues the chain.
-    backbone+cb: N, CA, CB, C. heavy: all atoms but hydrogens, without water. all: every atom.
+    backbone+cb: N, CA, CB, C. heavy: all but hydrogens, water and ions. all: every atom.
     """
     if beads in ("backbone", "backbone+cb"):
         chosen = _backbone(topology, bonds, with_cb=beads == "backbone+cb")
@@ -66,10 +66,15 @@ def _indices(topology: mdtraj.Topology, beads: str) -> list[int]:
     if beads == "all":
         return list(range(topology.n_atoms))
     if beads == "heavy":
-        return [a.index for a in topology.atoms if not a.residue.is_water and symbol(a) not in ("", "H", "D")]
+        return [a.index for a in topology.atoms if symbol(a) not in ("", "H", "D") and not _solvent(a.residue)]
     if beads == "ca":
         return [atom.index for atom in topology.atoms if atom.name == "CA" and atom.residue.name != "CA"]
     return select_atoms(topology, beads)
+
+
+def _solvent(residue: Residue) -> bool:
+    """Water and ions: residues that `heavy` leaves out."""
+    return residue.is_water or residue.n_atoms == 1
 
 
 def _plain(atom: Atom) -> Chosen:

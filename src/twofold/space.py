@@ -76,7 +76,7 @@ def make_whole(positions: np.ndarray, box: np.ndarray | None, bonds: np.ndarray)
 def gather(positions: np.ndarray, box: np.ndarray | None, molecule: np.ndarray) -> np.ndarray:
     """Whole molecules moved to the image whose centre is nearest to that of the first molecule.
 
-    positions: (frames, atoms, 3), nm; box: (frames, 3, 3) or (3, 3) or None; molecule: (atoms,), a label of each atom's.
+    positions: (frames, atoms, 3), nm; box: (frames, 3, 3) or (3, 3) or None; molecule: (atoms,), labels.
     """
     labels = np.unique(molecule)
     if box is None or len(labels) < 2:

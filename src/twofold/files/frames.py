@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     import mdtraj
 
-WITH_TOPOLOGY = (".pdb", ".pdb.gz", ".cif", ".mmcif", ".pdbx", ".gro", ".h5", ".hdf5")
+MMCIF = (".cif", ".mmcif", ".pdbx")
+WITH_TOPOLOGY = (".pdb", ".pdb.gz", *MMCIF, ".gro", ".h5", ".hdf5")
 TOPOLOGIES = (*WITH_TOPOLOGY, ".psf", ".prmtop", ".parm7", ".prm7", ".mol2")
 TRAJECTORIES = (
     ".xtc",
@@ -133,7 +134,11 @@ def _chunks(path: Path, topology: mdtraj.Topology, stride: int, chunk: int) -> G
 
     options: dict[str, Any] = {} if extension(path) in WITH_TOPOLOGY else {"top": topology}
     timed = extension(path) in TIMED
-    for part in mdtraj.iterload(str(path), chunk=chunk, stride=stride, **options):
+    if extension(path) in MMCIF:  # which iterload does not know
+        parts = iter([mdtraj.load(str(path), stride=stride)])
+    else:
+        parts = mdtraj.iterload(str(path), chunk=chunk, stride=stride, **options)
+    for part in parts:
         box = part.unitcell_vectors
         yield Frames(
             positions=part.xyz,

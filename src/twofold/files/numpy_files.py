@@ -29,7 +29,8 @@ def load_array(path: Path) -> np.ndarray:
 def load_archive(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a .npz. Raises UserError when it is damaged or of another kind."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because NumPy leaves the file open when it is no archive.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")
             return {name: file[name] for name in file.files}

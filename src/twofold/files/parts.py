@@ -119,11 +119,12 @@ def joined(arrays: list[np.ndarray | None]) -> np.ndarray | None:
 
 
 def spacing(time: np.ndarray) -> float | None:
-    """Time between frames, if it is positive and the same throughout to 1 %; else None."""
+    """Time between frames, if it is positive and the same throughout to 1 % or single precision; else None."""
     steps = np.diff(np.asarray(time, dtype=np.float64))
-    if len(steps) == 0 or steps.min() <= 0 or np.ptp(steps) > 0.01 * steps.mean():
+    if len(steps) == 0 or steps.min() <= 0:
         return None
-    return float(f"{steps.mean():.6g}")
+    tolerance = max(0.01 * steps.mean(), 2 * float(np.finfo(np.float32).eps) * np.abs(time).max())
+    return float(f"{steps.mean():.6g}") if np.ptp(steps) <= tolerance else None
 
 
 def check_finite(file: Path, positions: np.ndarray, first: int, stride: int, name: Callable[[int], str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from twofold.beads import Beads
 from twofold.ensemble import BLOCKS, Ensemble, check_temperature, concatenate
 from twofold.errors import UserError
-from twofold.files.arrays import read_arrays
+from twofold.files.arrays import Arrays, read_arrays
 from twofold.files.checks import fingerprint
 from twofold.files.frames import WITH_TOPOLOGY, Frames, extension, first_frame, load_topology
 from twofold.files.parts import Part, Particles, joined, read_array_part, read_frames
@@ -21,7 +21,6 @@ from twofold.mapping import Mapping, build_mapping
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import mdtraj
 
 ARRAYS = (".npy", ".npz")
 BOND_RANGE = (0.02, 0.7)
@@ -68,14 +67,14 @@ def read_trajectory(
     given = read_weights(weights) if isinstance(weights, str | Path) else weights
     given = Weights(np.asarray(given, dtype=np.float64)) if isinstance(given, np.ndarray) else given
     files = files or _own_frames(topology)
-    particles = _particles(topology, files, beads, length_unit)
+    first = read_arrays(files[0], length_unit, energy_unit) if extension(files[0]) in ARRAYS else None
+    particles = _particles(topology, files, beads, first)
     parts = []
-    for file in files:
+    for number, file in enumerate(files):
         if extension(file) in ARRAYS:
-            parts.append(read_array_part(file, read_arrays(file, length_unit, energy_unit), particles, stride))
-        else:
-            assert particles.topology is not None
-            assert particles.mapping is not None
+            arrays = first if first and number == 0 else read_arrays(file, length_unit, energy_unit)
+            parts.append(read_array_part(file, arrays, particles, stride))
+        elif particles.topology and particles.mapping:
             parts.append(read_frames(file, particles.topology, particles.mapping, stride, count_all=given is not None))
     return _assemble(parts, particles, temperature, stride, given, frame_ps, blocks, topology)
 
@@ -98,15 +97,17 @@ def _own_frames(topology: str | Path | None) -> list[Path]:
     return [Path(topology)]
 
 
-def _particles(topology: str | Path | None, files: list[Path], beads: str | Path, length_unit: str | None) -> Particles:
+def _particles(topology: str | Path | None, files: list[Path], beads: str | Path, first: Arrays | None) -> Particles:
+    """Topology and mapping; `first` holds the arrays of the first file, if it is one of arrays."""
     if topology is None or extension(Path(topology)) in ARRAYS:
         if others := [file for file in files if extension(file) not in ARRAYS]:
             raise UserError(
                 f"{others[0]} without a topology", "a topology before the trajectories", "give e.g. a PDB first"
             )
-        return Particles(Beads.anonymous(read_arrays(files[0], length_unit).positions.shape[1]))
+        assert first is not None
+        return Particles(Beads.anonymous(first.positions.shape[1]))
     atoms = load_topology(topology)
-    frame = _example(files[0], atoms, length_unit)
+    frame = first_frame(files[0], atoms) if first is None else _first_of(first, atoms.n_atoms)
     if frame is None:
         mapping = build_mapping(atoms, beads)
     else:
@@ -115,15 +116,12 @@ def _particles(topology: str | Path | None, files: list[Path], beads: str | Path
     return Particles(mapping.beads, atoms, mapping)
 
 
-def _example(file: Path, topology: mdtraj.Topology, length_unit: str | None) -> Frames | None:
-    """The first frame of all atoms; None for an array that holds something else (beads already)."""
-    if extension(file) not in ARRAYS:
-        return first_frame(file, topology)
-    arrays = read_arrays(file, length_unit)
-    if arrays.positions.shape[1] != topology.n_atoms or len(arrays.positions) == 0:
+def _first_of(arrays: Arrays, atoms: int) -> Frames | None:
+    """The first frame of arrays of atoms; None for arrays of something else (beads already)."""
+    if arrays.positions.shape[1] != atoms or len(arrays.positions) == 0:
         return None
-    box = None if arrays.box is None else arrays.box[:1]
-    return Frames(np.asarray(arrays.positions[:1] * arrays.length, dtype=np.float32), None, box)
+    positions = np.asarray(arrays.positions[:1] * arrays.length, dtype=np.float32)
+    return Frames(positions, None, None if arrays.box is None else arrays.box[:1])
 
 
 def _check_bonds(file: Path, mapping: Mapping, frame: Frames) -> None:

@@ -61,7 +61,7 @@ def read_ensembles(path: str | Path) -> list[Ensemble]:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
             return [_read_ensemble(file[name]) for name in sorted(file)]
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} cannot be read as a data set ({error})", "an HDF5 file that twofold wrote", "write it again"
         ) from error

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.files.atomic import check_target, publish, temporary_beside, write_text, writing
+from twofold.files.frames import iterate
 from twofold.files.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from twofold.beads import Beads
 
 SUFFIXES = (".xtc", ".dcd")
 CHAIN_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -118,24 +119,12 @@ def write_trajectory(
 
 
 def read_positions(path: str | Path, beads: Beads | int) -> np.ndarray:
-    """Positions (frames, beads, 3) float32, nm, of an XTC or DCD of beads.
+    """Positions (frames, beads, 3) float32, nm, of a trajectory of beads (XTC, DCD, PDB and others).
 
     Raises UserError for a file that is missing, damaged, or of another number of beads.
     """
-    path = check_suffix(path)
-    number = beads if isinstance(beads, int) else len(beads)
-    if not path.is_file():
-        raise UserError(f"no file {path}", "a trajectory of beads", "check the name")
-    try:
-        with quiet(), _open(path, "r") as file:
-            positions = np.asarray(file.read()[0], dtype=np.float32)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error})", "an XTC or DCD trajectory", "check the file") from error
-    if len(positions) == 0 or positions.shape[1] != number:
-        raise UserError(
-            f"{path} with {positions.shape[1]} beads", f"{number} beads", "give a trajectory of the same beads"
-        )
-    return positions / np.float32(ANGSTROM) if path.suffix.lower() == ".dcd" else positions
+    topology = (Beads.anonymous(beads) if isinstance(beads, int) else beads).topology()
+    return np.concatenate([frames.positions for frames in iterate(Path(path), topology, None, 1)])
 
 
 def write_pdb(

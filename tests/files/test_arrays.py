@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+
+import peptides
+from twofold.errors import UserError
+from twofold.files.arrays import read_arrays
+from twofold.files.readers import read_trajectory
+from twofold.files.weights import read_weights
+
+FRAMES = peptides.wiggled(24)
+
+
+@pytest.fixture
+def topology(tmp_path):
+    return peptides.write_pdb(tmp_path)
+
+
+def test_units_are_converted(tmp_path, topology):
+    np.save(tmp_path / "a.npy", FRAMES * 10)
+    read = read_trajectory(topology, tmp_path / "a.npy", temperature=300, length_unit="angstrom")
+    assert read.positions == pytest.approx(FRAMES[:, peptides.BACKBONE], abs=1e-6)
+
+
+def test_a_unit_has_to_be_stated_and_known(tmp_path, topology):
+    np.save(tmp_path / "a.npy", FRAMES)
+    with pytest.raises(UserError, match="does not state its unit of length"):
+        read_trajectory(topology, tmp_path / "a.npy", temperature=300)
+    with pytest.raises(UserError, match="Unknown length unit 'foot'"):
+        read_trajectory(topology, tmp_path / "a.npy", temperature=300, length_unit="foot")
+    with pytest.raises(UserError, match=r"Bonds of 0\.0"):
+        read_trajectory(topology, tmp_path / "a.npy", temperature=300, length_unit="angstrom")
+    np.savez(tmp_path / "a.npz", positions=FRAMES, length_unit="nm")
+    assert len(read_trajectory(topology, tmp_path / "a.npz", temperature=300)) == 24
+
+
+def test_everything_an_archive_may_hold(tmp_path, topology):
+    rng = np.random.default_rng(0)
+    content = {
+        "positions": FRAMES,
+        "forces": rng.normal(size=FRAMES.shape),
+        "log_weight": rng.normal(size=24) + 1000,
+        "run": np.repeat([3, 1], 12),
+        "box": np.array([3.0, 3.0, 4.0]),
+        "frame_ps": 0.5,
+    }
+    np.savez(tmp_path / "a.npz", **content)
+    options = {"temperature": 300, "length_unit": "nm", "stride": 2}
+    read = read_trajectory(topology, tmp_path / "a.npz", energy_unit="kcal/mol", **options)
+    weights = np.exp(content["log_weight"][::2] - 1000)
+    assert read.weights == pytest.approx(weights / weights.mean())
+    assert read.trajectory.tolist() == [1] * 6 + [0] * 6
+    assert read.frame_ps == 1.0
+    assert read.box is not None
+    assert read.box[5] == pytest.approx(np.diag([3, 3, 4]))
+    assert read.forces is not None
+    assert read.forces.sum(axis=1) == pytest.approx(content["forces"][::2].sum(axis=1) * 4.184, rel=1e-4, abs=1e-4)
+    without = read_trajectory(topology, tmp_path / "a.npz", **options)
+    assert without.forces is None
+    assert "energy unit not stated" in without.source["forces"]
+
+
+def test_beads_without_a_topology(tmp_path):
+    np.save(tmp_path / "a.npy", FRAMES[:, :7])
+    for arguments in ((None, tmp_path / "a.npy"), (tmp_path / "a.npy",)):
+        read = read_trajectory(*arguments, temperature=300, length_unit="nm")
+        assert read.beads.names == tuple(f"B{i}" for i in range(1, 8))
+        assert read.positions.tobytes() == FRAMES[:, :7].tobytes()
+
+
+def test_arrays_of_beads_beside_a_topology(tmp_path, topology):
+    np.save(tmp_path / "a.npy", FRAMES[:, peptides.BACKBONE])
+    read = read_trajectory(topology, tmp_path / "a.npy", temperature=300, length_unit="nm")
+    assert read.beads.names == ("C", "N", "CA", "C", "N")
+    assert read.positions.tobytes() == FRAMES[:, peptides.BACKBONE].tobytes()
+    np.save(tmp_path / "b.npy", FRAMES[:, :7])
+    with pytest.raises(UserError, match=r"7 particles a frame\. Expected 22 atoms or 5 beads"):
+        read_trajectory(topology, tmp_path / "b.npy", temperature=300, length_unit="nm")
+
+
+def test_coordinates_that_are_not_finite(tmp_path, topology):
+    broken = FRAMES.copy()
+    broken[8, 3, 0] = np.inf
+    np.save(tmp_path / "a.npy", broken)
+    with pytest.raises(UserError, match=r"frame 8 of .*a\.npy, atom 3 \(ACE1-H3\)"):
+        read_trajectory(topology, tmp_path / "a.npy", temperature=300, length_unit="nm", stride=4)
+    with pytest.raises(UserError, match=r"frame 8 of .*a\.npy, bead 3 \(B4 of MOL1\)"):
+        read_trajectory(None, tmp_path / "a.npy", temperature=300, length_unit="nm")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"x": FRAMES}, r"with arrays x\. Expected one named positions"),
+        ({"positions": FRAMES[0]}, r"shape \(22, 3\)"),
+        ({"positions": FRAMES.astype(str)}, "numbers of shape"),
+        ({"positions": FRAMES, "forces": FRAMES[1:]}, "forces of shape"),
+        ({"positions": FRAMES, "weights": np.ones(3)}, "weights of shape"),
+        ({"positions": FRAMES, "run": np.ones(3)}, "run of shape"),
+        ({"positions": FRAMES, "box": np.ones(4)}, "box of shape"),
+    ],
+)
+def test_archives_that_do_not_fit(tmp_path, content, message):
+    np.savez(tmp_path / "a.npz", **content)
+    with pytest.raises(UserError, match=message):
+        read_arrays(tmp_path / "a.npz", "nm", "kJ/mol")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_damaged_and_foreign_arrays(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("dear reader " * 20)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_arrays(path, "nm")
+    with path.open("wb") as file:
+        (np.save if name == "a.npy" else np.savez)(file, FRAMES)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_arrays(path, "nm")
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    with pytest.raises(UserError, match="cannot be read"):
+        read_arrays(tmp_path / "objects.npy", "nm")
+
+
+def test_weights_from_every_kind_of_file(tmp_path):
+    values = np.random.default_rng(0).uniform(size=10)
+    np.save(tmp_path / "a.npy", values)
+    np.savetxt(tmp_path / "a.txt", values)
+    np.savez(tmp_path / "a.npz", values)
+    np.savez(tmp_path / "b.npz", log_weight=values, other=1)
+    np.save(tmp_path / "log_weight.npy", values)
+    for name, logarithmic in (("a.npy", 0), ("a.txt", 0), ("a.npz", 0), ("b.npz", 1), ("log_weight.npy", 1)):
+        found = read_weights(tmp_path / name)
+        assert found.logarithmic == bool(logarithmic)
+        assert found.values == pytest.approx(values)
+
+
+def test_weights_that_do_not_fit(tmp_path, topology):
+    np.save(tmp_path / "a.npy", FRAMES)
+    options = {"temperature": 300, "length_unit": "nm"}
+    with pytest.raises(UserError, match=r"3 weights\. Expected one for each of 24 frames"):
+        read_trajectory(topology, tmp_path / "a.npy", weights=np.ones(3), **options)
+    with pytest.raises(UserError, match="negative, not finite or all zero"):
+        read_trajectory(topology, tmp_path / "a.npy", weights=-np.ones(24), **options)
+    (tmp_path / "w.txt").write_text("one\ntwo\n")
+    with pytest.raises(UserError, match="not a list of numbers"):
+        read_trajectory(topology, tmp_path / "a.npy", weights=tmp_path / "w.txt", **options)
+    np.savez(tmp_path / "w.npz", x=np.ones(24), y=np.ones(24))
+    with pytest.raises(UserError, match="one named weights or log_weight"):
+        read_trajectory(topology, tmp_path / "a.npy", weights=tmp_path / "w.npz", **options)
+    np.savez(tmp_path / "b.npz", positions=FRAMES, weights=np.ones(24))
+    with pytest.raises(UserError, match="in some of the files only"):
+        read_trajectory(topology, [tmp_path / "a.npy", tmp_path / "b.npz"], **options)
+
+
+def test_weights_over_several_files_before_and_after_the_stride(tmp_path, topology):
+    np.save(tmp_path / "a.npy", FRAMES)
+    np.save(tmp_path / "b.npy", FRAMES[:11])
+    values = np.arange(35) + 1.0
+    kept = np.concatenate([values[:24:5], values[24::5]])
+    files = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    for given in (values, kept):
+        read = read_trajectory(topology, files, temperature=300, length_unit="nm", stride=5, weights=given)
+        assert read.weights == pytest.approx(kept / kept.mean())
