@@ -50,6 +50,7 @@ def slow_coordinates(beads: Beads, reference: Ensemble, lag: int = 10, coordinat
     """
     try:
         from deeptime.decomposition import TICA
+        from threadpoolctl import threadpool_limits  # Comes with deeptime.
     except ImportError as error:
         raise UserError(
             "deeptime is not installed", "the extra [analysis]", "pip install 'twofold[analysis]'"
@@ -66,7 +67,8 @@ def slow_coordinates(beads: Beads, reference: Ensemble, lag: int = 10, coordinat
         raise UserError(
             f"no trajectory longer than the lag of {lag} frames", "longer trajectories", "choose a shorter lag"
         )
-    model = TICA(lagtime=lag, dim=coordinates, scaling=None).fit_from_timeseries(series).fetch_model()
+    with threadpool_limits(1):  # Small products: more threads only wait for each other on a busy machine.
+        model = TICA(lagtime=lag, dim=coordinates, scaling=None).fit_from_timeseries(series).fetch_model()
     matrix = np.asarray(model.singular_vectors_left)[:, :coordinates]
     centre = np.asarray(model.mean_0)
     times = np.asarray(model.timescales(k=coordinates), dtype=np.float64)
