@@ -59,7 +59,7 @@ def test_page_renders(page: chromium.Page, path: Path, width: int, dark: bool) -
 
 def test_structures_turn_and_play(page: chromium.Page, path: Path) -> None:
     page.errors.clear()
-    page.open(path, 800, 700)
+    page.open(path, 560, 520)
     page.run("document.getElementById('viewer').scrollIntoView()")
     assert page.wait_for("document.getElementById('viewer').dataset.ready === 'yes'")
     still = stage(page)

@@ -90,7 +90,7 @@ def test_free_energy_of_a_known_density() -> None:
 def test_histogram_has_psi_upwards_and_uses_weights(content: ReportContent) -> None:
     phi, psi = (content.beads.torsions_named(name)[2] for name in ("phi", "psi"))
     positions = content.sets[0].positions[:2]
-    grid = histogram(positions, np.array([1.0, 3.0]), (phi, psi))
+    grid = histogram(positions, np.array([1.0, 3.0]), (phi, psi), 60)
     x, y = (torsion(positions, quadruple) for quadruple in (phi, psi))
     for frame, share in ((0, 0.25), (1, 0.75)):
         row, column = int((y[frame] + 180) // 6), int((x[frame] + 180) // 6)

@@ -33,7 +33,7 @@ class Figure:
         more = ""
         if self.folded:
             more = (
-                f'<details class="more"><summary>{len(self.folded)} more panels</summary>'
+                f'<details class="more"><summary>{sum("<svg" in panel for panel in self.folded)} more panels</summary>'
                 f'<div class="{self.kind}">{"".join(self.folded)}</div></details>'
             )
         caption = f"<figcaption>{self.caption}</figcaption>" if self.caption else ""
@@ -70,12 +70,14 @@ def torsion_maps(content: ReportContent) -> Figure | None:
     sets = list(content.drawn(*ALL_SETS))
     if not pairs or not sets:
         return None
-    grids = [[maps.histogram(item.positions, item.weights, pair[3:]) for item in sets] for pair in pairs]
+    frames = [len(item.positions) for item in sets]
+    bins = maps.bins_for(min(frames))
+    grids = [[maps.histogram(item.positions, item.weights, pair[3:], bins) for item in sets] for pair in pairs]
     energies = []
     for row in grids:
         first = maps.free_energy(row[0])
         energies.append([first, *(maps.free_energy(grid, first.zero) for grid in row[1:])])
-    limit = maps.colour_limit([row[0].zero for row in energies], [len(item.positions) for item in sets])
+    limit = maps.colour_limit([row[0].zero for row in energies], frames)
     rows = []
     for pair, grid, energy in zip(pairs, grids, energies, strict=True):
         with np.errstate(divide="ignore"):
@@ -86,7 +88,7 @@ def torsion_maps(content: ReportContent) -> Figure | None:
     backbone = "φ (degrees)" in pairs[0][1:3]
     shown = 3
     caption = (
-        f"Minus the logarithm of the probability in kT, {maps.BINS} × {maps.BINS} bins, the same colours in every map; "  # noqa: RUF001
+        f"Minus the logarithm of the probability in kT, {bins} × {bins} bins, the same colours in every map; "  # noqa: RUF001
         f"grey where no frame fell or the free energy is above {limit:g} kT. Lines: the {escape(sets[0].name)} at "
         f"{', '.join(f'{level:g}' for level in CONTOURS)} kT, repeated in every map."
     )
@@ -105,14 +107,15 @@ def difference_maps(content: ReportContent) -> Figure | None:
     sets = list(content.drawn("samples", "simulation", "basin"))
     if reference is None or not pairs or not sets:
         return None
-    effective, panels = _effective_frames(reference), []
+    effective, panels = _effective_frames(reference), list[list[str]]()
     for title, x, y, *pair in pairs:
         truth = maps.histogram(reference.positions, reference.weights, tuple(pair), maps.COARSE)
+        panels.append([])
         for item in sets:
             grid = maps.histogram(item.positions, item.weights, tuple(pair), maps.COARSE)
             words = " · ".join(filter(None, (title.strip(), f"{item.name} − reference")))  # noqa: RUF001
-            panels.append(maps.difference_panel(grid, truth, words, (x, y), effective))
-    bound, shown = maps.DIFFERENCE_LIMIT, len(sets)
+            panels[-1].append(maps.difference_panel(grid, truth, words, (x, y), effective))
+    bound = maps.DIFFERENCE_LIMIT
     bar = maps.colour_bar(-bound, bound, "PuOr_r", "difference of free energy (kT)")
     words = (
         f"Free energy minus that of the reference, {maps.COARSE} × {maps.COARSE} bins, where the reference has at "  # noqa: RUF001
@@ -120,8 +123,9 @@ def difference_maps(content: ReportContent) -> Figure | None:
         "single bins is counting noise; patches of one colour are not."
     )
     key = f'<div class="key">{bar}<p>{words}</p></div>'
+    folded = [panel for row in panels[1:] for panel in ("<div></div>", *row)]
     columns = f"maps of{min(len(sets) + 1, 4)}"
-    return Figure("Differences from the reference", [key, *panels[:shown]], "", folded=panels[shown:], kind=columns)
+    return Figure("Differences from the reference", [key, *panels[0]], "", folded=folded, kind=columns)
 
 
 def _density_panel(

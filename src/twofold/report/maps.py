@@ -10,7 +10,8 @@ import numpy as np
 from twofold.report.measures import torsion
 from twofold.report.svg import Plot
 
-BINS = 60
+BINS = ((10_000, 60), (4_000, 45), (0, 36))
+"""Frames of the smallest set, and the bins of each axis that they can fill."""
 COARSE = 30
 DIFFERENCE_LIMIT = 2.0
 EDGE = 180.0
@@ -27,7 +28,7 @@ class FreeEnergy:
     zero: float
 
 
-def histogram(positions: np.ndarray, weights: np.ndarray | None, pair: tuple, bins: int = BINS) -> np.ndarray:
+def histogram(positions: np.ndarray, weights: np.ndarray | None, pair: tuple, bins: int) -> np.ndarray:
     """(bins, bins) probabilities, rows along the second torsion."""
     edges = np.linspace(-EDGE, EDGE, bins + 1)
     x, y = (torsion(positions, quadruple) for quadruple in pair)
@@ -35,6 +36,11 @@ def histogram(positions: np.ndarray, weights: np.ndarray | None, pair: tuple, bi
     weight = None if weights is None else np.asarray(weights, float)[good]
     counts, _, _ = np.histogram2d(y[good], x[good], bins=(edges, edges), weights=weight)
     return counts / max(counts.sum(), 1e-300)
+
+
+def bins_for(frames: int) -> int:
+    """Bins of each axis for sets of at least so many frames."""
+    return next(bins for least, bins in BINS if frames >= least)
 
 
 def free_energy(probability: np.ndarray, zero: float | None = None) -> FreeEnergy:

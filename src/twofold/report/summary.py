@@ -29,11 +29,13 @@ def write_summary_figure(
     if pair >= len(pairs) or not sets:
         raise UserError("nothing to draw", "structures with two neighbouring torsions", "leave the summary figure out")
     _, x_label, y_label, *torsions = pairs[pair]
-    grids = [maps.histogram(item.positions, item.weights, tuple(torsions)) for item in sets]
+    frames = [len(item.positions) for item in sets]
+    bins = maps.bins_for(min(frames))
+    grids = [maps.histogram(item.positions, item.weights, tuple(torsions), bins) for item in sets]
     first = maps.free_energy(grids[0])
     energies = [first, *(maps.free_energy(grid, first.zero) for grid in grids[1:])]
     titles = [item.name[:1].upper() + item.name[1:] for item in sets]
-    limit = maps.colour_limit([first.zero], [len(item.positions) for item in sets])
+    limit = maps.colour_limit([first.zero], frames)
     figure = _draw(energies, limit, titles, (x_label, y_label), _outline(grids[0], first.zero))
     with atomic_path(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, dpi=dpi, facecolor="white")

@@ -176,7 +176,7 @@ class Plot:
         return parts
 
     def render(self, kind: str = "") -> str:
-        clip = f"clip{abs(hash_text(self.name + self.title + str(self.width)))}"
+        clip = f"clip{hash_text(repr((self.name, self.title, self.x, self.y, self.width, self.height)))}"
         box = (
             f'x="{self.left}" y="{self.top}" width="{self.width - self.left - self.right}" '
             f'height="{self.height - self.top - self.bottom}"'
