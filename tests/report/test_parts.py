@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twofold.errors import UserError
-from twofold.report import ReportContent, StructureSet, judged, write_summary_figure
+from twofold.report import ReportContent, StructureSet, judged, simulated, write_summary_figure
 from twofold.report.content import Comparison
 from twofold.report.curves import thin
 from twofold.report.intake import sentence
@@ -241,6 +241,19 @@ def test_intake_of_an_evaluation() -> None:
     assert table["populations", "φ > 0, ALA2", "reference"] == 0.03
     assert table["bonds, one by one: width", "C1-N2", "noised"] == 0.003
     assert table["motion", "crossings of φ, residue 2", "simulation"] == 5
+
+
+def test_intake_of_a_simulation() -> None:
+    summary = {
+        "replicas": 200, "stable": 199, "length_ps": 50.0, "temperature": 300.0, "peak_memory_mb": 512.0,
+        "stops": [{"replica": 7, "step": 10, "time_ps": 0.02, "beads": (), "names": (), "reason": "not finite"}],
+        "temperatures": {"kinetic": 301.0, "kinetic_error": 0.5, "configurational": 299.0, "configurational_error": 2.0},
+        "timestep": {"timestep_fs": 2.0}, "speed": {"rate": 2.5e5, "ns_per_day": 43_000.0},
+    }  # fmt: skip
+    stability, tiles = simulated(summary)
+    assert (stability.replicas, stability.temperature_kinetic, stability.stops[0].reason) == (200, 301.0, "not finite")
+    assert tiles["replica-steps per second"] == 2.5e5
+    assert tiles["ns in all"] == 10.0
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])

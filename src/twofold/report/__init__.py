@@ -10,7 +10,7 @@ from twofold.report.content import (
     Stop,
     StructureSet,
 )
-from twofold.report.intake import Judged, judged
+from twofold.report.intake import Judged, judged, simulated
 from twofold.report.page import render, write_report
 from twofold.report.summary import write_summary_figure
 
@@ -26,6 +26,7 @@ __all__ = [
     "StructureSet",
     "judged",
     "render",
+    "simulated",
     "write_report",
     "write_summary_figure",
 ]

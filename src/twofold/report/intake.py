@@ -1,11 +1,11 @@
-"""From the evaluation (as a dictionary) to the verdict, badges, metrics and averages of the page."""
+"""From evaluations and simulation summaries (as dictionaries) to the parts of the page."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from twofold.report.content import SET_NAMES, Comparison, Metric, Observable
+from twofold.report.content import SET_NAMES, Comparison, Metric, Observable, Stability, Stop
 
 GREEK = {"phi": "φ", "psi": "ψ", "omega": "ω"}
 GROUPS = {
@@ -164,3 +164,28 @@ def _motion(table: Mapping[str, Any]) -> list[Observable]:
             words = f"Frames divided by the statistical inefficiency of the slowest observable ({slowest})."
             found.append(Observable("motion", "independent frames", name, motion["independent_frames"], help=words))
     return found
+
+
+def simulated(summary: Any) -> tuple[Stability, dict[str, Any]]:
+    """Stability and speed tiles from `twofold.simulation.Summary`, or its `to_dict()`."""
+    table: Mapping[str, Any] = summary if isinstance(summary, Mapping) else summary.to_dict()
+    heat, speed = table["temperatures"], table["speed"]
+    stops = [Stop(s["replica"], s["time_ps"], s["names"] or s["beads"], s["reason"]) for s in table["stops"]]
+    stability = Stability(
+        replicas=table["replicas"],
+        length_ps=table["length_ps"],
+        stops=stops,
+        temperature_target=table["temperature"],
+        temperature_kinetic=heat["kinetic"],
+        temperature_kinetic_error=heat["kinetic_error"],
+        temperature_configurational=heat["configurational"],
+        temperature_configurational_error=heat["configurational_error"],
+    )
+    tiles = {
+        "replica-steps per second": float(speed["rate"]),
+        "ns per day, all replicas": float(speed["ns_per_day"]),
+        "ns in all": table["replicas"] * table["length_ps"] / 1000,
+        "time step (fs)": table["timestep"]["timestep_fs"],
+        "peak memory (MB)": float(table["peak_memory_mb"]),
+    }
+    return stability, tiles
