@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     import mdtraj
 
+    from twofold.beads import Beads
+
 KEYS = {"name", "atoms", "weights", "type", "mass", "charge"}
 
 
@@ -42,37 +44,37 @@ def read_groups(path: Path, topology: mdtraj.Topology, bonds: np.ndarray) -> Map
     for group, entry in zip(groups, entries, strict=True):
         if "mass" not in entry or "weights" not in entry:
             check_masses(topology, masses, group)
-    weights = [
-        _weights(path, n, entry, masses[group]) for n, (entry, group) in enumerate(zip(entries, groups, strict=True))
-    ]
+    weights = [_weights(path, number, entries[number], masses[group]) for number, group in enumerate(groups)]
     atoms = np.concatenate(groups)
     bead = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     owner = np.full(topology.n_atoms, -1, dtype=np.int64)
     owner[atoms[::-1]] = bead[::-1]  # of beads that share an atom the first owns it
-    stated = [_numbers(path, number, entry) for number, entry in enumerate(entries)]
-    names = [str(entry.get("name", f"B{number + 1}")) for number, entry in enumerate(entries)]
-    chosen = [
-        Chosen(int(g[0]), name, topology.atom(int(g[0])).residue.name) for g, name in zip(groups, names, strict=True)
-    ]
+    bead_bonds = contracted(bonds, owner) if stated_bonds is None else stated_bonds
     return Mapping(
-        beads=described(
-            topology,
-            chosen,
-            types=[str(entry.get("type", name)) for entry, name in zip(entries, names, strict=True)],
-            masses=np.array([m.get("mass", masses[group].sum()) for m, group in zip(stated, groups, strict=True)]),
-            charges=np.array([m.get("charge", 0.0) for m in stated]),
-            bonds=contracted(bonds, owner) if stated_bonds is None else stated_bonds,
-        ),
+        beads=_beads(path, topology, entries, groups, bead_bonds),
         atoms=atoms,
         bead=bead,
         weight=np.concatenate(weights),
         owner=owner,
         bonds=bonds,
-        description={
-            "beads": str(path),
-            "groups": [group.tolist() for group in groups],
-            "atom_count": topology.n_atoms,
-        },
+        description={"beads": str(path), "groups": [group.tolist() for group in groups], "atom_count": len(owner)},
+    )
+
+
+def _beads(
+    path: Path, topology: mdtraj.Topology, entries: list[dict[str, Any]], groups: list[np.ndarray], bonds: np.ndarray
+) -> Beads:
+    names = [str(entry.get("name", f"B{number + 1}")) for number, entry in enumerate(entries)]
+    stated = [_numbers(path, number, entry) for number, entry in enumerate(entries)]
+    sums = [atom_masses(topology)[group].sum() for group in groups]
+    first = [int(group[0]) for group in groups]
+    return described(
+        topology,
+        [Chosen(atom, name, topology.atom(atom).residue.name) for atom, name in zip(first, names, strict=True)],
+        types=[str(entry.get("type", name)) for entry, name in zip(entries, names, strict=True)],
+        masses=np.array([values.get("mass", total) for values, total in zip(stated, sums, strict=True)]),
+        charges=np.array([values.get("charge", 0.0) for values in stated]),
+        bonds=bonds,
     )
 
 

@@ -120,6 +120,15 @@ def build_mapping(
 
         return read_groups(Path(beads), topology, bonds)
     chosen = choose(topology, str(beads), bonds)
+    return _on_atoms(topology, chosen, str(beads), bonds)
+
+
+def _on_atoms(topology: mdtraj.Topology, chosen: list[Chosen], beads: str, bonds: np.ndarray) -> Mapping:
+    """The mapping whose beads sit on one atom each.
+
+    Beads are bonded if their atoms are. Bonds between the groups of atoms that beads stand for are added only where
+    they join what is still apart, so that no ring comes in.
+    """
     atoms = np.array([bead.atom for bead in chosen], dtype=np.int64)
     owner = nearest_source(bonds, topology.n_atoms, atoms.tolist())
     masses = atom_masses(topology)
@@ -127,13 +136,13 @@ def build_mapping(
     place = np.full(topology.n_atoms, -1, dtype=np.int64)
     place[atoms] = np.arange(len(atoms))
     bead_bonds = joined(contracted(bonds, place), contracted(bonds, owner), len(atoms))
-    if len(bead_bonds) == 0:
-        bead_bonds = _consecutive(topology, chosen) if beads == "ca" else bead_bonds
+    if len(bead_bonds) == 0 and beads == "ca":
+        bead_bonds = _consecutive(topology, chosen)
     return Mapping(
         beads=described(
             topology,
             chosen,
-            types=[_type(topology, str(beads), bead) for bead in chosen],
+            types=[_type(topology, beads, bead) for bead in chosen],
             masses=np.bincount(owner[owner >= 0], weights=masses[owner >= 0], minlength=len(atoms)),
             charges=np.zeros(len(atoms)),
             bonds=bead_bonds,
@@ -143,7 +152,7 @@ def build_mapping(
         weight=np.ones(len(atoms)),
         owner=owner,
         bonds=bonds,
-        description={"beads": str(beads), "atoms": atoms.tolist(), "atom_count": topology.n_atoms},
+        description={"beads": beads, "atoms": atoms.tolist(), "atom_count": topology.n_atoms},
     )
 
 

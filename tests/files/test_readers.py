@@ -120,7 +120,9 @@ def test_a_data_set_takes_the_place_of_files(tmp_path, topology):
     assert isinstance(again, Ensemble)
     assert again.positions.tobytes() == first.positions.tobytes()
     assert again.source == first.source
-    assert len(read_trajectory(tmp_path / "data.h5", temperature=300, stride=7)) == 5
+    strided = read_trajectory(tmp_path / "data.h5", temperature=300, stride=7)
+    assert len(strided) == 5
+    assert strided.frame_ps == 14.0
     with pytest.raises(UserError, match=r"Temperature 310 K .*300 K, as it says"):
         read_trajectory(tmp_path / "data.h5", temperature=310)
     with pytest.raises(UserError, match="Weights beside"):
@@ -212,6 +214,8 @@ def test_what_is_missing_or_impossible(tmp_path, topology):
         read_trajectory(topology, tmp_path / "a.doc", temperature=300)
     with pytest.raises(UserError, match="is a folder"):
         read_trajectory(topology, tmp_path, temperature=300)
+    with pytest.raises(UserError, match=r"No file .*data\.h5"):
+        read_trajectory(tmp_path / "data.h5")
     with pytest.raises(UserError, match="No temperature"):
         read_trajectory(topology, path)
     with pytest.raises(UserError, match="Temperature -1 K"):

@@ -48,15 +48,7 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
     if length_unit is None:
         raise UserError(f"{path} does not state its unit of length", "", "state it, e.g. --length-unit nm or angstrom")
     length = length_factor(length_unit)
-    positions = first_of(content, POSITION_KEYS)
-    if positions is None:
-        raise UserError(f"{path} with arrays {', '.join(content) or 'none'}", "one named positions", "rename the array")
-    if positions.ndim != 3 or positions.shape[2] != 3 or positions.dtype.kind not in "fiu":
-        raise UserError(
-            f"{path} with positions of shape {positions.shape} and type {positions.dtype}",
-            "numbers of shape (frames, particles, 3)",
-            "reshape the array",
-        )
+    positions = _positions(path, content)
     forces = content.get("forces")
     if forces is not None and forces.shape != positions.shape:
         raise UserError(f"{path} with forces of shape {forces.shape}", f"{positions.shape} as the positions")
@@ -74,6 +66,19 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
         frame_ps=float(content["frame_ps"]) if "frame_ps" in content else None,
         forces_left_out=forces is not None and not energy_unit,
     )
+
+
+def _positions(path: Path, content: dict[str, np.ndarray]) -> np.ndarray:
+    positions = first_of(content, POSITION_KEYS)
+    if positions is None:
+        raise UserError(f"{path} with arrays {', '.join(content) or 'none'}", "one named positions", "rename the array")
+    if positions.ndim != 3 or positions.shape[2] != 3 or positions.dtype.kind not in "fiu":
+        raise UserError(
+            f"{path} with positions of shape {positions.shape} and type {positions.dtype}",
+            "numbers of shape (frames, particles, 3)",
+            "reshape the array",
+        )
+    return positions
 
 
 def _text(content: dict[str, np.ndarray], name: str) -> str | None:

@@ -28,7 +28,11 @@ def load_topology(path: Path) -> mdtraj.Topology:
             text = np.asarray(file["topology"]).reshape(-1)[0]
         return _topology(json.loads(text))
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} has no topology ({error})", "an HDF5 file of MDTraj", "check the file") from error
+        raise UserError(
+            f"{path} has no topology ({error})",
+            "an HDF5 file of MDTraj, or a data set of twofold alone",
+            "check the file",
+        ) from error
 
 
 def iterate(path: Path, stride: int, chunk: int) -> Iterator[Frames]:

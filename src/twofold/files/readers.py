@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ from twofold.beads import Beads
 from twofold.ensemble import BLOCKS, Ensemble, check_temperature, concatenate
 from twofold.errors import UserError
 from twofold.files.arrays import Arrays, read_arrays
-from twofold.files.checks import fingerprint
+from twofold.files.checks import check_file, fingerprint
 from twofold.files.frames import WITH_TOPOLOGY, Frames, extension, first_frame, load_topology
 from twofold.files.parts import Part, Particles, joined, read_array_part, read_frames
 from twofold.files.store import is_store, read_ensembles
-from twofold.files.weights import Weights, frame_weights, read_weights
+from twofold.files.weights import Weights, as_weights, frame_weights
 from twofold.mapping import Mapping, build_mapping
 
 if TYPE_CHECKING:
@@ -54,29 +55,44 @@ def read_trajectory(
     frame_ps: time in ps between the frames that are kept, where the files do not tell.
     blocks: about how many blocks of time to cut the data into.
 
-    Raises UserError, in one line, for everything that a user can mend.
+    Raises UserError for everything that a user can mend.
     """
     files = [Path(trajectories)] if isinstance(trajectories, str | Path) else [Path(file) for file in trajectories]
+    if topology is not None:
+        check_file(Path(topology))
+    if not isinstance(stride, int | np.integer) or stride < 1:
+        raise UserError(f"stride {stride}", "a whole number of at least 1")
     if topology is not None and not files and is_store(topology):
         return _stored(Path(topology), temperature, stride, weights)
     if temperature is None:
         raise UserError("no temperature", "that of the simulation in kelvin", "state it, e.g. --temperature 300")
     temperature = check_temperature(temperature)
-    if not isinstance(stride, int | np.integer) or stride < 1:
-        raise UserError(f"stride {stride}", "a whole number of at least 1")
-    given = read_weights(weights) if isinstance(weights, str | Path) else weights
-    given = Weights(np.asarray(given, dtype=np.float64)) if isinstance(given, np.ndarray) else given
+    given = as_weights(weights)
     files = files or _own_frames(topology)
-    first = read_arrays(files[0], length_unit, energy_unit) if extension(files[0]) in ARRAYS else None
+    units = (length_unit, energy_unit)
+    particles, parts = _read(topology, files, beads, stride, units, count_all=given is not None)
+    return _assemble(parts, particles, temperature, stride, given, frame_ps, blocks, topology)
+
+
+def _read(
+    topology: str | Path | None,
+    files: list[Path],
+    beads: str | Path,
+    stride: int,
+    units: tuple[str | None, str | None],
+    *,
+    count_all: bool,
+) -> tuple[Particles, list[Part]]:
+    first = read_arrays(files[0], *units) if extension(files[0]) in ARRAYS else None
     particles = _particles(topology, files, beads, first)
     parts = []
     for number, file in enumerate(files):
         if extension(file) in ARRAYS:
-            arrays = first if first and number == 0 else read_arrays(file, length_unit, energy_unit)
+            arrays = first if first and number == 0 else read_arrays(file, *units)
             parts.append(read_array_part(file, arrays, particles, stride))
         elif particles.topology and particles.mapping:
-            parts.append(read_frames(file, particles.topology, particles.mapping, stride, count_all=given is not None))
-    return _assemble(parts, particles, temperature, stride, given, frame_ps, blocks, topology)
+            parts.append(read_frames(file, particles.topology, particles.mapping, stride, count_all=count_all))
+    return particles, parts
 
 
 def _stored(path: Path, temperature: float | None, stride: int, weights: Any) -> Ensemble:
@@ -88,7 +104,10 @@ def _stored(path: Path, temperature: float | None, stride: int, weights: Any) ->
         raise UserError(
             f"temperature {temperature:g} K for {path}", f"{ensemble.temperature:g} K, as it says", "leave it out"
         )
-    return ensemble.select(slice(None, None, stride)) if stride > 1 else ensemble
+    if stride == 1:
+        return ensemble
+    frame_ps = None if ensemble.frame_ps is None else ensemble.frame_ps * stride
+    return replace(ensemble.select(slice(None, None, stride)), frame_ps=frame_ps)
 
 
 def _own_frames(topology: str | Path | None) -> list[Path]:
@@ -147,16 +166,9 @@ def _assemble(
     blocks: int,
     topology: str | Path | None,
 ) -> Ensemble:
-    runs, start = [], 0
-    for part in parts:
-        run = np.zeros(len(part.positions)) if part.run is None else part.run
-        names, places = np.unique(run, return_inverse=True)
-        runs.append(places + start)
-        start += len(names)
     times = {part.frame_ps for part in parts}
     kept = [len(part.positions) for part in parts]
-    weights = frame_weights(given, [part.weights for part in parts], [part.total for part in parts], kept, stride)
-    source: dict[str, Any] = {
+    source = {
         "topology": None if topology is None else str(topology),
         "trajectories": [
             {"file": str(part.path), "frames": number, "fingerprint": fingerprint(part.path)}
@@ -164,18 +176,27 @@ def _assemble(
         ],
         "mapping": particles.mapping.description if particles.mapping else {"beads": "all"},
         "stride": int(stride),
+        **({"forces": "left out: energy unit not stated"} if any(part.forces_left_out for part in parts) else {}),
     }
-    if any(part.forces_left_out for part in parts):
-        source["forces"] = "left out: energy unit not stated"
     return Ensemble.build(
         particles.beads,
         np.concatenate([part.positions for part in parts]),
         temperature,
-        weights=weights,
-        trajectory=np.concatenate(runs),
+        weights=frame_weights(given, [part.weights for part in parts], [part.total for part in parts], kept, stride),
+        trajectory=_trajectories(parts),
         blocks=blocks,
         forces=joined([part.forces for part in parts]),
         box=joined([part.box for part in parts]),
         frame_ps=frame_ps or (times.pop() if len(times) == 1 else None),
         source=source,
     )
+
+
+def _trajectories(parts: list[Part]) -> np.ndarray:
+    """(frames,): files and the runs in them, counted from 0."""
+    runs, start = [], 0
+    for part in parts:
+        names, places = np.unique(np.zeros(len(part.positions)) if part.run is None else part.run, return_inverse=True)
+        runs.append(places + start)
+        start += len(names)
+    return np.concatenate(runs)

@@ -65,6 +65,15 @@ def read_weights(path: str | Path) -> Weights:
     return found
 
 
+def as_weights(weights: str | Path | Weights | np.ndarray | None) -> Weights | None:
+    """Weights from whatever a caller may give: a file, an array of weights, or nothing."""
+    if weights is None or isinstance(weights, Weights):
+        return weights
+    if isinstance(weights, str | Path):
+        return read_weights(weights)
+    return Weights(np.asarray(weights, dtype=np.float64))
+
+
 def frame_weights(
     given: Weights | None, own: Sequence[Weights | None], totals: list[int], kept: list[int], stride: int
 ) -> np.ndarray:
