@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-LENGTHS_PS = (20.0, 1000.0)
+LENGTHS_PS = (20.0, 200.0)
 FRAME_PS = 0.02
 REPLICAS, BEADS = 200, 20
 
