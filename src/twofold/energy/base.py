@@ -12,6 +12,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from twofold.chart.base import Chart
+
 System = Any
 
 
@@ -31,6 +33,13 @@ class Energy(eqx.Module):
     @abstractmethod
     def energy(self, system: System, x: Float[Array, "..."], sigma: Float[Array, ""]) -> Float[Array, ""]:
         """Energy of one molecule in kT."""
+
+    def of_positions(
+        self, system: System, chart: Chart, positions: Float[Array, "beads 3"], sigma: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        """Energy in kT of positions in nm: that of their coordinates plus the logarithm of the Jacobian."""
+        coordinates = chart.encode(positions)
+        return self.energy(system, coordinates, sigma) + chart.log_jacobian(coordinates)
 
 
 def energies(

@@ -1,0 +1,133 @@
+"""The architectures by name, and which one suits a molecule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from twofold.chart import internal as internal_charts
+from twofold.chart.base import Chart
+from twofold.chart.cartesian import CartesianChart, cartesian_chart
+from twofold.chart.internal import InternalChart, ZMatrix, internal_chart
+from twofold.chart.tree import BeadTree, NotATree, bonds_apart, stiff_bonds, tree_of
+from twofold.energy import beadnet, features, internal, network, priors, tables, transformer
+from twofold.energy.base import Energy
+from twofold.energy.beadnet import build_beadnet
+from twofold.energy.internal import InternalEnergy, chain_features
+from twofold.energy.transformer import TransformerSettings, build_transformer
+from twofold.ensemble import Ensemble
+from twofold.errors import UserError
+from twofold.noise import NoiseSchedule
+
+SMALL = 8
+"""Molecules of up to so many beads get the small network."""
+LONGEST_CHAIN = 40
+"""Beads up to which a chain is noised in internal coordinates: an error in one torsion moves everything beyond it."""
+COMPACT = 0.75
+"""Radius of gyration over that of a chain of free joints, below which a chain counts as compact."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A chart and an untrained energy on it, with the noise that suits them, and why they were chosen."""
+
+    name: str
+    reason: str
+    chart: Chart
+    energy: Energy
+    schedule: NoiseSchedule
+    softening: float
+    optimiser: str
+    learning_rate: float
+
+
+def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int, reason: str) -> Built:
+    try:
+        tree = tree_of(training.beads, training.positions)
+    except NotATree as error:
+        raise UserError(f"{error}, which internal coordinates cannot describe", "a chain", "use cartesian") from error
+    chart = internal_chart(tree, training.positions, training.weights)
+    bonds = np.array([(tree.order[k], tree.order[tree.parent[k]]) for k in range(1, len(tree))])
+    inputs = chain_features(chart, bonds_apart(len(tree), bonds), training.positions)
+    width = width or (96 if len(tree) <= SMALL else 192)
+    energy = InternalEnergy.build(inputs, key, width=width, depth=depth)
+    # the largest noise makes torsions uniform; the smallest blurs them by 0.7 degrees
+    return Built("internal", reason, chart, energy, NoiseSchedule(0.05, 14.0), 0.3, "muon", 4e-3)
+
+
+def _cartesian(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int, reason: str) -> Built:
+    chart = cartesian_chart(training.positions, training.weights)
+    settings = beadnet.BeadNetSettings() if width is None else beadnet.BeadNetSettings(width=width)
+    energy = build_beadnet(training.beads, training.positions, chart, key, settings, training.weights)
+    return Built("cartesian", reason, chart, energy, NoiseSchedule(0.004, 6.0), 0.02, "muon", 4e-3)
+
+
+def _transformer(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int, reason: str) -> Built:
+    chart = cartesian_chart(training.positions, training.weights)
+    settings = TransformerSettings() if width is None else TransformerSettings(width=width)
+    energy = build_transformer(training.beads, key, settings)
+    return Built("transformer", reason, chart, energy, NoiseSchedule(0.004, 6.0), 0.02, "adam", 4e-4)
+
+
+BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int, str], Built]] = {
+    "internal": _internal,
+    "cartesian": _cartesian,
+    "transformer": _transformer,
+}
+
+
+def choose(training: Ensemble) -> tuple[str, str]:
+    """Name of the architecture for a molecule and one sentence that says why."""
+    try:
+        tree = tree_of(training.beads, training.positions)
+    except NotATree as error:
+        return "cartesian", f"Cartesian coordinates, because {error}"
+    count = len(tree)
+    if count > LONGEST_CHAIN:
+        return "cartesian", f"Cartesian coordinates, because {count} beads are more than {LONGEST_CHAIN}"
+    compactness = _compactness(training)
+    if compactness < COMPACT:
+        return "cartesian", f"Cartesian coordinates, because the chain is compact ({compactness:.2f} of a free chain)"
+    return "internal", f"internal coordinates, because {count} beads form an open chain without rings"
+
+
+def _compactness(training: Ensemble) -> float:
+    """Radius of gyration over the one that the bonds' lengths would give with free joints (Flory)."""
+    bonds = training.beads.bonds if len(training.beads.bonds) else stiff_bonds(training.positions)
+    frames = training.positions[:: max(1, len(training) // 1000)].astype(np.float64)
+    squared = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1))
+    # a tree of free joints: <Rg^2> = b^2 sum over pairs of the bonds between them / N^2 (Kramers)
+    apart = bonds_apart(len(training.beads), bonds)
+    free = squared * apart.sum() / 2 / len(training.beads) ** 2
+    centred = frames - frames.mean(1, keepdims=True)
+    return float(np.sqrt(np.mean(np.sum(centred**2, (1, 2))) / len(training.beads) / free))
+
+
+def build(
+    name: str, training: Ensemble, key: PRNGKeyArray, *, width: int | None = None, depth: int = 3
+) -> Built:
+    """Chart and untrained energy for `training`; `name` may be "auto". Raises UserError for an unknown name."""
+    reason = "as asked for"
+    if name == "auto":
+        name, reason = choose(training)
+    if name not in BUILDERS:
+        raise UserError(f"architecture {name!r}", f"auto or one of {', '.join(BUILDERS)}")
+    return BUILDERS[name](training, key, width, depth, reason)
+
+
+def _classes() -> dict[str, type]:
+    import equinox as eqx
+
+    modules = (beadnet, features, internal, network, priors, tables, transformer, internal_charts)
+    found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
+    found |= {kind.__name__: kind for kind in (CartesianChart, InternalChart, ZMatrix)}
+    return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}
+
+
+CLASSES = _classes()
+"""The modules that a stored model may hold."""
+
+__all__ = ["BUILDERS", "CLASSES", "BeadTree", "Built", "build", "choose"]

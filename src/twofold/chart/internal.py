@@ -1,0 +1,220 @@
+"""Internal coordinates: whitened bonds, angles and stiff torsions on lines, soft torsions on circles.
+
+The map to positions uses the natural extension reference frame (Parsons et al., J. Comput. Chem. 26, 1063, 2005): each
+bead carries a frame whose first axis is its bond, and the frame of a child is that of its parent times a rotation by
+angle and torsion. Frames are multiplied up the tree by pointer doubling, so that a chain of n beads takes log2(n)
+rounds of batched products rather than n steps.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from twofold.chart.base import Chart
+from twofold.chart.tree import BeadTree
+from twofold.energy.base import Fixed
+
+STIFF_SPREAD = 0.4
+"""Circular standard deviation in rad up to which a torsion may count as stiff."""
+STIFF_REACH = 1.6
+"""Largest deviation from its mean in rad that a stiff torsion may have in any frame."""
+TORSION_UNIT = 0.25
+"""Unit of soft torsions in rad: about the width of a basin, so that their scores are of order one like all others."""
+
+
+def wrap_angle(angle: Array) -> Array:
+    """Angle in rad brought to [-pi, pi)."""
+    return jnp.mod(angle + jnp.pi, 2 * jnp.pi) - jnp.pi
+
+
+class ZMatrix(Fixed):
+    """Bonds, angles and torsions of a tree of beads, and back. Arrays are indexed by place in the tree."""
+
+    order: Array
+    inverse_order: Array
+    parent: Array
+    grand: Array
+    torsion_end: Array
+    sibling: Array
+    improper: Array
+    ancestry: Array
+    ancestors: tuple[Array, ...]
+
+    def __init__(self, tree: BeadTree) -> None:
+        count = len(tree)
+        proper_end = tree.parent[np.maximum(tree.grand, 0)]
+        self.order = jnp.asarray(tree.order)
+        self.inverse_order = jnp.asarray(np.argsort(tree.order))
+        self.parent = jnp.asarray(tree.parent)
+        self.grand = jnp.asarray(tree.grand)
+        self.torsion_end = jnp.asarray(np.where(tree.sibling >= 0, tree.sibling, proper_end))
+        self.sibling = jnp.asarray(np.maximum(tree.sibling, 0))
+        self.improper = jnp.asarray(tree.sibling >= 0)
+        self.ancestry = jnp.asarray(tree.ancestry)
+        jump, jumps = np.where(tree.parent >= 0, tree.parent, count), []
+        while (jump < count).any():
+            jumps.append(jnp.asarray(jump))
+            jump = np.append(jump, count)[jump]
+        self.ancestors = tuple(jumps)
+
+    def measure(self, positions: Float[Array, "beads 3"]) -> tuple[Array, Array, Array]:
+        """Bonds (beads-1,) in nm, angles (beads-2,) and torsions (beads-3,) in rad."""
+        x = positions[self.order]
+        parent, grand, end = x[self.parent], x[self.grand], x[self.torsion_end]
+        bond = x - parent
+        lengths = jnp.linalg.norm(bond[1:], axis=-1)
+        back = grand[2:] - parent[2:]
+        forward = bond[2:]
+        sine = jnp.linalg.norm(jnp.cross(back, forward), axis=-1)
+        angles = jnp.arctan2(sine, jnp.sum(back * forward, -1))
+        axis = (parent - grand)[3:]
+        first = jnp.cross(axis, (end - grand)[3:])
+        second = jnp.cross(axis, bond[3:])
+        scale = jnp.linalg.norm(axis, axis=-1)
+        torsions = jnp.arctan2(jnp.sum(jnp.cross(first, second) * axis, -1) / scale, jnp.sum(first * second, -1))
+        return lengths, angles, torsions
+
+    def build(self, lengths: Array, angles: Array, torsions: Array) -> Float[Array, "beads 3"]:
+        """Positions in nm: the root at the origin, its bond along x, the first angle in the xy plane."""
+        angle = jnp.concatenate([jnp.array([jnp.pi, jnp.pi]), angles])
+        own = jnp.concatenate([jnp.zeros(3), torsions])
+        torsion = own + jnp.where(self.improper, own[self.sibling], 0.0)
+        frames = self._frames(angle, torsion)
+        steps = frames[:, :, 0] * jnp.concatenate([jnp.zeros(1), lengths])[:, None]
+        # not a matrix product in reduced precision: positions decide bonds to 1e-5 nm
+        positions = jnp.matmul(self.ancestry, steps, precision=jax.lax.Precision.HIGHEST)
+        return positions[self.inverse_order]
+
+    def _frames(self, angle: Array, torsion: Array) -> Float[Array, "beads 3 3"]:
+        """Orientation of every bead, in columns: its bond, the normal to it in the plane of the angle, their product."""
+        cos_a, sin_a, cos_t, sin_t = -jnp.cos(angle), jnp.sin(angle), jnp.cos(torsion), jnp.sin(torsion)
+        first = jnp.stack([cos_a, sin_a * cos_t, sin_a * sin_t], -1)
+        second = jnp.stack([-sin_a, cos_a * cos_t, cos_a * sin_t], -1)
+        third = jnp.stack([jnp.zeros_like(angle), -sin_t, cos_t], -1)
+        frames = jnp.stack([first, second, third], -1)
+        identity = jnp.eye(3)[None]
+        for jump in self.ancestors:
+            frames = _multiply(jnp.concatenate([frames, identity])[jump], frames)
+        return frames
+
+
+def _multiply(left: Array, right: Array) -> Array:
+    """Products of 3 x 3 matrices as sums of elementwise products, which XLA fuses and never rounds to TF32."""
+    return jnp.sum(left[:, :, :, None] * right[:, None, :, :], axis=2)
+
+
+class InternalChart(Chart, Fixed):
+    """Whitened internal coordinates of a tree of beads.
+
+    The coordinate vector (3 beads - 6,) holds first the whitened deviations of bonds, angles and stiff torsions from
+    their means (zero mean, unit covariance over the data), then the soft torsions in units of `TORSION_UNIT`.
+    """
+
+    zmatrix: ZMatrix
+    mean: Array
+    whitening: Array
+    colouring: Array
+    stiff: Array
+    soft: Array
+
+    @property
+    def stiff_count(self) -> int:
+        """Number of coordinates that live on lines."""
+        return self.mean.shape[0]
+
+    @property
+    def soft_count(self) -> int:
+        """Number of torsions that live on circles."""
+        return self.soft.shape[0]
+
+    @property
+    def dimension(self) -> int:
+        return self.stiff_count + self.soft_count
+
+    def _lines(self, lengths: Array, angles: Array, torsions: Array) -> Array:
+        reference = self.mean[lengths.shape[0] + angles.shape[0] :]
+        near = reference + wrap_angle(torsions[self.stiff] - reference)
+        return jnp.concatenate([lengths, angles, near])
+
+    def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, " coordinates"]:
+        lengths, angles, torsions = self.zmatrix.measure(positions)
+        deviation = self._lines(lengths, angles, torsions) - self.mean
+        return jnp.concatenate([_product(self.whitening, deviation), torsions[self.soft] / TORSION_UNIT])
+
+    def internal(self, coordinates: Float[Array, " coordinates"]) -> tuple[Array, Array, Array]:
+        """Bonds in nm, angles and torsions in rad."""
+        lines = self.mean + _product(self.colouring, coordinates[: self.stiff_count])
+        beads = self.zmatrix.order.shape[0]
+        lengths, angles, near = lines[: beads - 1], lines[beads - 1 : 2 * beads - 3], lines[2 * beads - 3 :]
+        torsions = jnp.zeros(beads - 3).at[self.stiff].set(near).at[self.soft].set(self.soft_torsions(coordinates))
+        return lengths, angles, torsions
+
+    def soft_torsions(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, " soft"]:
+        """Soft torsions in rad."""
+        return TORSION_UNIT * coordinates[self.stiff_count :]
+
+    def decode(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, "beads 3"]:
+        return self.zmatrix.build(*self.internal(coordinates))
+
+    def log_jacobian(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, ""]:
+        """`ln prod b^2 prod sin(theta)`, up to the constant determinant of the whitening."""
+        lengths, angles, _ = self.internal(coordinates)
+        return 2.0 * jnp.sum(jnp.log(jnp.abs(lengths))) + jnp.sum(jnp.log(jnp.abs(jnp.sin(angles))))
+
+    def project(self, noise: Float[Array, " coordinates"]) -> Float[Array, " coordinates"]:
+        return noise
+
+    def wrap(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, " coordinates"]:
+        torsions = wrap_angle(self.soft_torsions(coordinates))
+        return jnp.concatenate([coordinates[: self.stiff_count], torsions / TORSION_UNIT])
+
+    def prior(self, key: PRNGKeyArray, sigma_max: float) -> Float[Array, " coordinates"]:
+        lines, circles = jax.random.split(key)
+        deviation = jnp.sqrt(1.0 + sigma_max**2) * jax.random.normal(lines, (self.stiff_count,))
+        torsions = jax.random.uniform(circles, (self.soft_count,), minval=-jnp.pi, maxval=jnp.pi)
+        return jnp.concatenate([deviation, torsions / TORSION_UNIT])
+
+
+def _product(matrix: Array, vector: Array) -> Array:
+    return jnp.matmul(matrix, vector, precision=jax.lax.Precision.HIGHEST)
+
+
+def measure_frames(tree: BeadTree, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bonds in nm, angles and torsions in rad of all frames (frames, ...), in float64."""
+    lengths, angles, torsions = jax.jit(jax.vmap(ZMatrix(tree).measure))(jnp.asarray(positions, jnp.float32))
+    return np.asarray(lengths, np.float64), np.asarray(angles, np.float64), np.asarray(torsions, np.float64)
+
+
+def internal_chart(tree: BeadTree, positions: np.ndarray, weights: np.ndarray) -> InternalChart:
+    """Chart fitted to frames (frames, beads, 3) in nm with weights (frames,).
+
+    A torsion is stiff, and so lives on a line, if its circular spread is below `STIFF_SPREAD` and no frame lies
+    farther than `STIFF_REACH` from its mean.
+    """
+    share = np.asarray(weights, np.float64) / np.sum(weights)
+    lengths, angles, torsions = measure_frames(tree, positions)
+    resultant = share @ np.exp(1j * torsions)
+    centre = np.angle(resultant)
+    spread = np.sqrt(-2.0 * np.log(np.clip(np.abs(resultant), 1e-12, 1.0)))
+    deviation = np.angle(np.exp(1j * (torsions - centre)))
+    is_stiff = (spread < STIFF_SPREAD) & (np.abs(deviation).max(0) < STIFF_REACH)
+    stiff, soft = np.flatnonzero(is_stiff), np.flatnonzero(~is_stiff)
+    lines = np.concatenate([lengths, angles, centre[stiff] + deviation[:, stiff]], axis=1)
+    mean = share @ lines
+    scale = np.sqrt(share @ (lines - mean) ** 2) + 1e-7
+    standard = (lines - mean) / scale
+    values, vectors = np.linalg.eigh(standard.T @ (standard * share[:, None]))
+    values = np.maximum(values, 1e-5)
+    root = vectors @ np.diag(values**0.5) @ vectors.T
+    inverse_root = vectors @ np.diag(values**-0.5) @ vectors.T
+    return InternalChart(
+        zmatrix=ZMatrix(tree),
+        mean=jnp.asarray(mean, jnp.float32),
+        whitening=jnp.asarray(inverse_root / scale, jnp.float32),
+        colouring=jnp.asarray(scale[:, None] * root, jnp.float32),
+        stiff=jnp.asarray(stiff),
+        soft=jnp.asarray(soft),
+    )

@@ -1,0 +1,160 @@
+"""The tree of beads: which bond, angle and torsion places each bead."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twofold.beads import Beads
+
+
+class NotATree(Exception):
+    """The bonds do not make one connected tree; the text says why."""
+
+
+@dataclass(frozen=True)
+class BeadTree:
+    """A Z-matrix whose rows are beads in the order in which they are placed.
+
+    `order[k]` is the bead placed k-th. All other arrays, indexed by place, hold places: `parent[k]` for the bond
+    (k >= 1), `grand[k]` for the angle at the parent (k >= 2). The torsion of place k >= 3 is measured about the bond
+    grand-parent, from the parent of `grand` if k is the first child of its parent (a proper torsion), else from its
+    first sibling `sibling[k]` (an improper one); `sibling[k]` is -1 for proper torsions.
+    """
+
+    order: np.ndarray
+    parent: np.ndarray
+    grand: np.ndarray
+    sibling: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @property
+    def ancestry(self) -> np.ndarray:
+        """Matrix (places, places): one where the column is the row's bead or one of its ancestors, the root left out."""
+        matrix = np.zeros((len(self), len(self)), np.float32)
+        for place in range(1, len(self)):
+            matrix[place] = matrix[self.parent[place]]
+            matrix[place, place] = 1.0
+        return matrix
+
+
+def neighbours(count: int, bonds: np.ndarray) -> list[list[int]]:
+    """Bonded partners of each bead, sorted."""
+    lists: list[list[int]] = [[] for _ in range(count)]
+    for i, j in np.asarray(bonds, int).reshape(-1, 2):
+        lists[i].append(int(j))
+        lists[j].append(int(i))
+    return [sorted(one) for one in lists]
+
+
+def _farthest_first(lists: list[list[int]], root: int) -> tuple[list[int], np.ndarray]:
+    """Breadth-first order from `root` and the parent of every bead that is reached (-1 elsewhere)."""
+    parent = np.full(len(lists), -1)
+    seen, order = {root}, [root]
+    for bead in order:
+        for other in lists[bead]:
+            if other not in seen:
+                seen.add(other)
+                parent[other] = bead
+                order.append(other)
+    return order, parent
+
+
+def _heights(order: list[int], parent: np.ndarray) -> np.ndarray:
+    heights = np.zeros(len(parent), int)
+    for bead in reversed(order):
+        if parent[bead] >= 0:
+            heights[parent[bead]] = max(heights[parent[bead]], heights[bead] + 1)
+    return heights
+
+
+def bead_tree(count: int, bonds: np.ndarray) -> BeadTree:
+    """Tree of `count` beads from their bonds (bonds, 2).
+
+    The root is one end of the longest path, so that it has a single neighbour; the children of a bead are placed with
+    the longest branch first. Raises NotATree for fewer than three beads, disconnected beads and rings.
+    """
+    lists = neighbours(count, bonds)
+    if count < 3:
+        raise NotATree(f"{count} beads have no angle")
+    reached, _ = _farthest_first(lists, 0)
+    if len(reached) < count:
+        missing = sorted(set(range(count)) - set(reached))
+        raise NotATree(f"bead {missing[0] + 1} is not connected to bead 1 by bonds")
+    if len(bonds) > count - 1:
+        raise NotATree(f"{count} beads with {len(bonds)} bonds form {len(bonds) - count + 1} ring(s)")
+    root = _farthest_first(lists, reached[-1])[0][-1]
+    breadth, parent = _farthest_first(lists, root)
+    heights = _heights(breadth, parent)
+    order, stack = [], [root]
+    while stack:
+        bead = stack.pop()
+        order.append(bead)
+        children = [other for other in lists[bead] if other != parent[bead]]
+        stack.extend(sorted(children, key=lambda child: (heights[child], -child)))
+    return _places(order, parent)
+
+
+def _places(order: list[int], parent: np.ndarray) -> BeadTree:
+    place = {bead: k for k, bead in enumerate(order)}
+    parents = np.array([place[parent[bead]] if parent[bead] >= 0 else -1 for bead in order])
+    grands = np.array([parents[p] if p >= 0 else -1 for p in parents])
+    first: dict[int, int] = {}
+    siblings = np.full(len(order), -1)
+    for k in range(1, len(order)):
+        siblings[k] = first.setdefault(parents[k], k)
+        if siblings[k] == k:
+            siblings[k] = -1
+    return BeadTree(np.array(order), parents, grands, siblings)
+
+
+def stiff_bonds(positions: np.ndarray, tolerance: float = 0.12) -> np.ndarray:
+    """Bonds (bonds, 2) of a molecule without topology: the shortest spanning tree over its stiff pairs.
+
+    `positions` are (frames, beads, 3) in nm. A pair is stiff if the standard deviation of its distance is below
+    `tolerance` times the mean. A stiff pair that the tree leaves four or more bonds apart and that is no longer than
+    its longest bond closes a ring; it is added, so that `bead_tree` finds it.
+    """
+    frames = positions[:: max(1, len(positions) // 2000)].astype(np.float64)
+    count = frames.shape[1]
+    rows, columns = np.triu_indices(count, 1)
+    distances = np.linalg.norm(frames[:, rows] - frames[:, columns], axis=-1)
+    mean, spread = distances.mean(0), distances.std(0)
+    stiff = np.flatnonzero(spread < tolerance * mean)
+    group = list(range(count))
+    bonds = []
+    for pair in stiff[np.argsort(mean[stiff])]:
+        i, j = int(rows[pair]), int(columns[pair])
+        if group[i] != group[j]:
+            bonds.append((i, j))
+            old, new = group[j], group[i]
+            group = [new if label == old else label for label in group]
+    longest = max((mean[pair] for pair in stiff if (rows[pair], columns[pair]) in set(bonds)), default=0.0)
+    apart = bonds_apart(count, np.array(bonds, int).reshape(-1, 2))
+    for pair in stiff:
+        i, j = int(rows[pair]), int(columns[pair])
+        if 4 <= apart[i, j] < count and mean[pair] <= longest:
+            bonds.append((i, j))
+    return np.array(sorted(bonds), int).reshape(-1, 2)
+
+
+def bonds_apart(count: int, bonds: np.ndarray) -> np.ndarray:
+    """Number of bonds between each two beads (beads, beads); `count` where there is no path."""
+    lists = neighbours(count, bonds)
+    apart = np.full((count, count), count)
+    for bead in range(count):
+        order, parent = _farthest_first(lists, bead)
+        apart[bead, bead] = 0
+        for other in order[1:]:
+            apart[bead, other] = apart[bead, parent[other]] + 1
+    return apart
+
+
+def tree_of(beads: Beads, positions: np.ndarray) -> BeadTree:
+    """Tree from the topology's bonds or, where it has none, from the stiff pairs of `positions` in nm.
+
+    Raises NotATree.
+    """
+    bonds = beads.bonds if len(beads.bonds) else stiff_bonds(positions)
+    return bead_tree(len(beads), bonds)

@@ -1,0 +1,284 @@
+"""The subcommands: thin wrappers that parse, call the library and print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+from twofold.errors import UserError
+
+Files = Positional[tuple[Path, ...]]
+
+
+def fit(
+    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, or data.h5 from twofold prepare")],
+    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz; none for data.h5")] = (),
+    /,
+    *,
+    out: Annotated[Path, arg(help="new folder of the run")],
+    beads: Annotated[str, arg(help="ca, backbone, backbone+cb, heavy, all, an MDTraj selection or a YAML file")] = "backbone",
+    temperature: Annotated[float | None, arg(help="of the simulation, K")] = None,
+    weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
+    held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
+    held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
+    stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
+    unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    minutes: Annotated[float | None, arg(help="time to train (5 unless steps are given)")] = None,
+    steps: Annotated[int | None, arg(help="updates, in place of minutes")] = None,
+    seed: Annotated[int | None, arg(help="seed of everything random")] = None,
+    architecture: Annotated[str | None, arg(help="auto, internal, cartesian, transformer")] = None,
+    config: Annotated[Path | None, arg(help="YAML file of training settings")] = None,
+    resume: Annotated[bool, arg(help="continue the run in --out")] = False,
+) -> None:
+    """Fit a model to trajectories.
+
+    Example: twofold fit protein.pdb run1.xtc run2.xtc --beads backbone --temperature 300 --out run --minutes 20
+    """
+    from twofold import fitting
+    from twofold.cli.display import bar, console, fit_progress
+    from twofold.interrupt import stop_requested
+    from twofold.training.fit import Interrupted
+
+    if steps is not None and minutes is not None:
+        raise UserError("both --steps and --minutes", "one of them")
+    try:
+        with stop_requested() as stopped, bar("fit") as update:
+            model = fitting.fit(
+                topology,
+                trajectory,
+                out=out,
+                beads=beads,
+                temperature=temperature,
+                weights=weights,
+                held_out=held_out,
+                held_out_fraction=held_out_fraction,
+                stride=stride,
+                length_unit=unit,
+                config=config,
+                resume=resume,
+                progress=fit_progress(update),
+                stopped=stopped,
+                minutes=minutes,
+                steps=steps,
+                seed=seed,
+                architecture=architecture,
+            )
+    except Interrupted as stop:
+        console().print(f"{stop}; everything is saved. Continue with --resume")
+        raise KeyboardInterrupt from stop
+    report = model.report
+    console().print(
+        f"{report['architecture']}: {report['reason']}. {report['settings']['steps']} updates in "
+        f"{report['seconds'] / 60:.1f} min; sigma* = {model.sigma_star:.3g}. Model in {out}"
+    )
+
+
+def sample(
+    run: Annotated[Positional[Path], arg(help="folder of a run")],
+    /,
+    *,
+    out: Annotated[Path, arg(help="XTC or DCD; a PDB of the beads is written beside it")],
+    number: Annotated[int, arg(help="conformations")] = 10_000,
+    seed: Annotated[int, arg(help="seed")] = 0,
+    steps: Annotated[int, arg(help="steps from noise to structure")] = 60,
+    solver: Annotated[str, arg(help="ode (probability flow) or sde (reverse diffusion)")] = "ode",
+) -> None:
+    """Draw independent conformations.
+
+    Example: twofold sample run --number 10000 --out iid.xtc
+    """
+    from twofold import fitting
+    from twofold.cli.display import bar, console
+    from twofold.files.atomic import check_target
+    from twofold.files.trajectories import check_suffix, write_trajectory
+
+    for path in (check_suffix(out), out.with_suffix(".pdb")):
+        check_target(path)
+    model = fitting.load(run)
+    with bar("sample") as update:
+        drawn = model.sample(
+            number, seed=seed, steps=steps, solver=solver, progress=lambda done, total: update(done, total, f"{done}")
+        )
+    write_trajectory(out, drawn.positions, model.beads)
+    console().print(
+        f"{len(drawn)} conformations in {out}; {drawn.not_finite} not finite, {drawn.outside} with beads closer or "
+        "farther than anything in the data (they are kept)"
+    )
+
+
+def simulate(
+    run: Annotated[Positional[Path], arg(help="folder of a run")],
+    /,
+    *,
+    out: Annotated[Path, arg(help="XTC or DCD; record (.h5), table (.csv) and PDB get the same name")],
+    replicas: Annotated[int, arg(help="independent copies")] = 200,
+    length_ps: Annotated[float, arg(help="length of each, ps")] = 200.0,
+    frame_ps: Annotated[float | None, arg(help="time between frames, ps (a two-hundredth of the length)")] = None,
+    timestep_fs: Annotated[float | None, arg(help="time step, fs (chosen by the stiffest mode)")] = None,
+    friction: Annotated[float, arg(help="1/ps")] = 1.0,
+    temperature: Annotated[float | None, arg(help="K (that of the data)")] = None,
+    sigma: Annotated[str, arg(help="noise level of the force field, or auto")] = "auto",
+    start: Annotated[Path | None, arg(help="trajectory of beads to start from (samples)")] = None,
+    start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0"')] = None,
+    integrator: Annotated[str, arg(help="langevin-middle or baoab")] = "langevin-middle",
+    seed: Annotated[int, arg(help="seed")] = 0,
+    resume: Annotated[bool, arg(help="continue the record beside --out")] = False,
+) -> None:
+    """Simulate the force field with Langevin dynamics.
+
+    Example: twofold simulate run --replicas 200 --length-ps 200 --out md.xtc
+    """
+    from twofold import fitting
+    from twofold.cli.display import bar, console, simulation_lines, simulation_progress
+    from twofold.interrupt import stop_requested
+
+    with stop_requested() as stopped, bar("simulate") as update:
+        summary = fitting.load(run).simulate(
+            out,
+            replicas=replicas,
+            length_ps=length_ps,
+            frame_ps=frame_ps,
+            timestep_fs=timestep_fs,
+            friction=friction,
+            temperature=temperature,
+            sigma=_level(sigma),
+            start=start,
+            start_basin=start_basin,
+            integrator=integrator,
+            seed=seed,
+            resume=resume,
+            progress=simulation_progress(update),
+            stopped=stopped,
+        )
+    for line in simulation_lines(summary):
+        console().print(line)
+    if not summary.finished:
+        console().print("Stopped early; everything is saved. Continue with --resume")
+        raise KeyboardInterrupt
+
+
+def _level(text: str) -> float | None:
+    try:
+        return None if text == "auto" else float(text)
+    except ValueError as error:
+        raise UserError(f"sigma {text!r}", "a number in units of the chart, or auto") from error
+
+
+def evaluate(
+    run: Annotated[Positional[Path], arg(help="folder of a run")],
+    /,
+    *,
+    out: Annotated[Path, arg(help="folder for metrics.json and report.html")],
+    samples: Annotated[Path | None, arg(help="what twofold sample wrote")] = None,
+    simulation: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="what twofold simulate wrote; may be repeated")] = (),
+    reference: Annotated[tuple[Path, ...], arg(help="topology and trajectories (the part that was held out)")] = (),
+    reference_weights: Annotated[Path | None, arg(help="weights of the reference")] = None,
+    bins: Annotated[int, arg(help="bins of a torsion")] = 60,
+    overwrite: Annotated[bool, arg(help="replace an older evaluation in --out")] = False,
+) -> None:
+    """Compare samples and simulation with a reference and write the report.
+
+    Example: twofold evaluate run --samples iid.xtc --simulation md.xtc --out evaluation
+    """
+    from twofold import evaluation
+    from twofold.cli.display import console, evaluation_table
+
+    judged = evaluation.evaluate(
+        run,
+        out=out,
+        samples=samples,
+        simulation=simulation,
+        reference=reference,
+        reference_weights=reference_weights,
+        bins=bins,
+        overwrite=overwrite,
+    )
+    console().print(evaluation_table(judged.evaluation))
+    console().print(f"Open {judged.report} in a browser; all numbers are in {judged.metrics}")
+
+
+def prepare(
+    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP")],
+    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz")] = (),
+    /,
+    *,
+    out: Annotated[Path, arg(help="data.h5, which twofold fit accepts in place of files")],
+    temperature: Annotated[float, arg(help="of the simulation, K")],
+    beads: Annotated[str, arg(help="ca, backbone, backbone+cb, heavy, all, an MDTraj selection or a YAML file")] = "backbone",
+    weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
+    stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
+    unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+) -> None:
+    """Map trajectories to beads and store them in one file.
+
+    Example: twofold prepare protein.pdb run.xtc --beads ca --temperature 300 --out data.h5
+    """
+    from twofold.cli.display import console
+    from twofold.files.atomic import check_target
+    from twofold.files.readers import read_trajectory
+    from twofold.files.store import write_ensembles
+
+    check_target(out)
+    ensemble = read_trajectory(
+        topology, trajectory, beads=beads, temperature=temperature, weights=weights, stride=stride, length_unit=unit
+    )
+    write_ensembles(out, ensemble)
+    console().print(f"{len(ensemble)} frames of {len(ensemble.beads)} beads in {out}")
+
+
+def demo(
+    *,
+    out: Annotated[Path, arg(help="new folder for everything the demo makes")] = Path("demo-run"),
+    minutes: Annotated[float, arg(help="time to train")] = 3.0,
+    seed: Annotated[int, arg(help="seed")] = 0,
+) -> None:
+    """Fit, sample, simulate and evaluate the alanine dipeptide that comes with the package.
+
+    Example: twofold demo --out demo-run
+    """
+    from twofold.cli.demonstration import run_demo
+
+    run_demo(out, minutes, seed)
+
+
+def doctor() -> None:
+    """Print versions, devices, precision and memory.
+
+    Example: twofold doctor
+    """
+    from twofold.cli.checkup import print_checkup
+
+    print_checkup()
+
+
+def ala2(
+    *,
+    out: Annotated[Path, arg(help="new folder")],
+    length_ns: Annotated[float, arg(help="length of the run, ns")] = 10.0,
+    seed: Annotated[int, arg(help="seed")] = 0,
+    bias: Annotated[Path | None, arg(help="free energy map of an earlier run, to join runs")] = None,
+    resume: Annotated[bool, arg(help="continue the run in --out")] = False,
+) -> None:
+    """Generate a reference trajectory of alanine dipeptide with OpenMM (extra: openmm).
+
+    Example: twofold reference ala2 --length-ns 10 --out reference
+    """
+    from twofold.cli.generate import generate_ala2
+
+    generate_ala2(out, length_ns, seed, bias, resume)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "fit": fit,
+    "sample": sample,
+    "simulate": simulate,
+    "evaluate": evaluate,
+    "prepare": prepare,
+    "demo": demo,
+    "doctor": doctor,
+    "reference ala2": ala2,
+}

@@ -1,0 +1,59 @@
+"""The demo: the whole path on the packaged alanine dipeptide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twofold.cli.display import bar, console, evaluation_table, fit_progress, simulation_lines, simulation_progress
+from twofold.errors import UserError
+
+BASIN = "phi<0"
+SAMPLES = 20_000
+REPLICAS = 200
+LENGTH_PS = 100.0
+
+
+def run_demo(out: Path, minutes: float, seed: int) -> None:
+    """Fit for `minutes`, sample, simulate from samples and from one basin, evaluate; all into the new folder `out`."""
+    from twofold import evaluation, fitting, packaged
+    from twofold.files.trajectories import write_trajectory
+
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} exists already", "a new folder", "choose another --out or remove it")
+    data = packaged.ala2()
+    say = console().print
+    say("[bold]1. Fit[/]  a coarse-grained model of alanine dipeptide: 22 atoms become 5 backbone beads")
+    with bar("   fit") as update:
+        model = fitting.fit(
+            data.topology,
+            data.training,
+            held_out=data.held_out,
+            weights=data.weights(),
+            temperature=data.temperature,
+            out=out / "run",
+            minutes=minutes,
+            seed=seed,
+            progress=fit_progress(update),
+        )
+    say("[bold]2. Sample[/]  independent conformations, straight from noise")
+    with bar("   sample") as update:
+        drawn = model.sample(SAMPLES, seed=seed, progress=lambda done, total: update(done, total, f"{done}"))
+    write_trajectory(out / "samples.xtc", drawn.positions, model.beads)
+    say("[bold]3. Simulate[/]  the same model as a force field, once from samples and once from one basin")
+    trajectories = (out / "simulation.xtc", out / "simulation-one-basin.xtc")
+    for path, basin in zip(trajectories, (None, BASIN), strict=True):
+        with bar("   simulate") as update:
+            summary = model.simulate(
+                path,
+                replicas=REPLICAS,
+                length_ps=LENGTH_PS,
+                start_basin=basin,
+                seed=seed,
+                progress=simulation_progress(update),
+            )
+        for line in simulation_lines(summary):
+            say(f"   {line}")
+    say("[bold]4. Evaluate[/]  against the run of the reference that training never saw")
+    judged = evaluation.evaluate(out / "run", out=out, samples=out / "samples.xtc", simulation=trajectories)
+    say(evaluation_table(judged.evaluation))
+    say(f"Open {judged.report} in a browser.")

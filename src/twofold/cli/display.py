@@ -1,0 +1,100 @@
+"""Progress bars and tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+MARKS = {"agree": "[green]agree[/]", "close": "[yellow]nearly agree[/]", "differ": "[red]differ[/]"}
+
+
+def console() -> Console:
+    """Where everything is printed."""
+    return Console(highlight=False)
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Callable[[float, float, str], None]]:
+    """A progress bar; gives a function (done, total, remark)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[remark]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(), refresh_per_second=4) as progress:
+        task = progress.add_task(title, total=None, remark="")
+
+        def update(done: float, total: float, remark: str) -> None:
+            progress.update(task, completed=done, total=total, remark=remark)
+
+        yield update
+
+
+def fit_progress(update: Callable[[float, float, str], None]) -> Callable[[Any], None]:
+    """Shows `FitProgress` on a bar."""
+
+    def show(progress: Any) -> None:
+        if progress.steps and progress.step:
+            remark = f"{progress.rate:.0f} updates/s  loss {progress.loss:.4f}"
+        else:
+            remark = progress.stage
+        update(progress.step, progress.steps or 1, remark)
+
+    return show
+
+
+def simulation_progress(update: Callable[[float, float, str], None]) -> Callable[[Any], None]:
+    """Shows the progress of a simulation on a bar."""
+
+    def show(progress: Any) -> None:
+        stable = f"{progress.stable} of {progress.replicas} replicas run"
+        update(progress.frames, progress.all_frames, f"{progress.rate:,.0f} replica-steps/s  {stable}")
+
+    return show
+
+
+def simulation_lines(summary: Any) -> list[str]:
+    """What a simulation came to, in a few lines."""
+    heat, clock = summary.temperatures, summary.speed
+    lines = [
+        f"{summary.stable} of {summary.replicas} replicas are stable over {summary.length_ps:g} ps each; "
+        f"{clock.rate:,.0f} replica-steps/s, {clock.ns_per_day:,.0f} ns/day in all",
+        f"temperature {heat.kinetic:.1f} +- {heat.kinetic_error:.1f} K (kinetic), {heat.configurational:.1f} +- "
+        f"{heat.configurational_error:.1f} K (configurational), target {summary.temperature:g} K",
+        f"time step {summary.timestep.timestep_fs:g} fs; the stiffest mode allows {summary.timestep.recommended_fs:g} fs",
+    ]
+    if summary.timestep.note:
+        lines.append(summary.timestep.note)
+    for stop in summary.stops[:10]:
+        lines.append(f"replica {stop.replica} stopped at {stop.time_ps:g} ps: {stop.reason} ({' and '.join(stop.names)})")
+    return lines
+
+
+def evaluation_table(evaluation: Any) -> Table:
+    """The numbers that matter most, beside their floors."""
+    table = Table(title="Do samples, simulation and reference agree?", title_justify="left")
+    for name, side in (("", "left"), ("quantity", "left"), ("value", "right"), ("floor", "right"), ("", "left")):
+        table.add_column(name, justify=side)  # pyright: ignore[reportArgumentType]
+    for name, result in evaluation.sets.items():
+        table.add_section()
+        table.add_row(f"[bold]{name}[/]", "all quantities", "", "", MARKS.get(result.verdict.state, ""))
+        for row in result.rows:
+            if row.key:
+                table.add_row("", row.name, _number(row.value, row.error), _number(row.floor, None), MARKS.get(row.state, ""))
+    table.caption = "floor: what two parts of the reference differ by, at the same number of frames"
+    return table
+
+
+def _number(value: float | None, error: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if error is None or error != error else f"{value:.4g} ± {error:.1g}"

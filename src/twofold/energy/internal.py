@@ -1,0 +1,123 @@
+"""Energy of a chain in whitened internal coordinates.
+
+    U(q, sigma) = sum z^2 / (2 (1 + sigma^2)) + network(features(q), log sigma)
+
+The first term is exact for Gaussian stiff coordinates z; the network learns the rest: the torsions, their coupling to
+each other and to the stiff coordinates, and through the distances of the rebuilt chain what is close in space.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from twofold.chart.base import Chart
+from twofold.chart.internal import TORSION_UNIT, InternalChart
+from twofold.energy.base import Energy, Fixed, System
+from twofold.energy.network import ResidualNetwork
+
+
+class ChainFeatures(Fixed):
+    """Inputs of the network: stiff coordinates, harmonics of the torsions, distances of far pairs.
+
+    All are of order one at every noise level. A harmonic of order k is damped by `exp(-k^2 sigma^2 / 2)`, the factor
+    by which noise damps its mean; distances are faded out where the noise of torsions exceeds `fade` rad.
+    """
+
+    chart: InternalChart
+    orders: Array
+    pairs: Array
+    log_mean: Array
+    log_scale: Array
+    contact: Array
+    fade: float
+
+    @property
+    def count(self) -> int:
+        """Number of features."""
+        return self.chart.stiff_count + 2 * self.orders.shape[0] + 2 * self.pairs.shape[0]
+
+    def __call__(self, q: Array, distances: Array, sigma: Array) -> Float[Array, " features"]:
+        stiff = q[: self.chart.stiff_count] / jnp.sqrt(1.0 + sigma**2)
+        phase = jnp.matmul(self.orders, self.chart.soft_torsions(q), precision=jax.lax.Precision.HIGHEST)
+        blur = TORSION_UNIT * sigma
+        damping = jnp.exp(-0.5 * blur**2 * jnp.sum(self.orders**2, -1))
+        gate = 1.0 / (1.0 + (blur / self.fade) ** 2)
+        ratio = (self.contact / distances) ** 4
+        far = jnp.concatenate([(jnp.log(distances) - self.log_mean) / self.log_scale, 2.0 * ratio / (1.0 + ratio)])
+        return jnp.concatenate([stiff, damping * jnp.sin(phase), damping * jnp.cos(phase), gate * far])
+
+    def distances(self, positions: Float[Array, "beads 3"]) -> Float[Array, " pairs"]:
+        """Distances of the far pairs in nm."""
+        if not self.pairs.shape[0]:
+            return jnp.zeros(0)
+        difference = positions[self.pairs[:, 0]] - positions[self.pairs[:, 1]]
+        return jnp.sqrt(jnp.sum(difference**2, -1) + 1e-8)
+
+
+def torsion_orders(chart: InternalChart, harmonics: int) -> np.ndarray:
+    """Integer vectors k (orders, soft torsions) of the harmonics `sin k.t` and `cos k.t`.
+
+    Single torsions to order `harmonics`; sums and differences of each two torsions about bonds that share a bead.
+    """
+    count = chart.soft_count
+    orders = [k * np.eye(count, dtype=int)[i] for i in range(count) for k in range(1, harmonics + 1)]
+    parent, grand = np.asarray(chart.zmatrix.parent), np.asarray(chart.zmatrix.grand)
+    axes = [{int(parent[3 + t]), int(grand[3 + t])} for t in np.asarray(chart.soft)]
+    for i in range(count):
+        for j in range(i):
+            if len(axes[i] & axes[j]) == 1:
+                orders += [np.eye(count, dtype=int)[i] + sign * np.eye(count, dtype=int)[j] for sign in (1, -1)]
+    return np.array(orders, np.float32).reshape(-1, count)
+
+
+def chain_features(
+    chart: InternalChart, apart: np.ndarray, positions: np.ndarray, *, harmonics: int = 4, fade: float = 0.5
+) -> ChainFeatures:
+    """Features for a chart, scaled by the training frames `positions` (frames, beads, 3) in nm.
+
+    `apart` (beads, beads) is the number of bonds between beads; pairs four or more bonds apart are far.
+    """
+    pairs = np.argwhere(np.triu(apart >= 4))
+    frames = positions[:: max(1, len(positions) // 10000)].astype(np.float64)
+    distances = np.linalg.norm(frames[:, pairs[:, 0]] - frames[:, pairs[:, 1]], axis=-1)
+    logs = np.log(np.maximum(distances, 1e-3))
+    return ChainFeatures(
+        chart=chart,
+        orders=jnp.asarray(torsion_orders(chart, harmonics)),
+        pairs=jnp.asarray(pairs),
+        log_mean=jnp.asarray(logs.mean(0), jnp.float32),
+        log_scale=jnp.asarray(logs.std(0) + 1e-3, jnp.float32),
+        contact=jnp.asarray(np.quantile(distances, 1e-3, axis=0), jnp.float32),
+        fade=fade,
+    )
+
+
+class InternalEnergy(Energy):
+    """Gaussian prior on the stiff coordinates plus a network on chain features."""
+
+    features: ChainFeatures
+    network: ResidualNetwork
+
+    @staticmethod
+    def build(features: ChainFeatures, key: PRNGKeyArray, *, width: int, depth: int) -> InternalEnergy:
+        """Energy with a fresh network of `depth` layers of `width`."""
+        return InternalEnergy(features, ResidualNetwork(features.count, width, depth, key))
+
+    def energy(self, system: System, x: Float[Array, " coordinates"], sigma: Float[Array, ""]) -> Float[Array, ""]:
+        return self.at(x, self.features.distances(self.features.chart.decode(x)), sigma)
+
+    def of_positions(
+        self, system: System, chart: Chart, positions: Float[Array, "beads 3"], sigma: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        # the positions are known here: no need to build them again from the coordinates
+        q = chart.encode(positions)
+        return self.at(q, self.features.distances(positions), sigma) + chart.log_jacobian(q)
+
+    def at(self, q: Array, distances: Array, sigma: Array) -> Float[Array, ""]:
+        """Energy from coordinates and far-pair distances, for callers that know the positions already."""
+        stiff = q[: self.features.chart.stiff_count]
+        prior = 0.5 * jnp.sum(stiff**2) / (1.0 + sigma**2)
+        return prior + self.network(self.features(q, distances, sigma), sigma)

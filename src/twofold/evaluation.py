@@ -1,0 +1,198 @@
+"""Judging samples and simulations of a run by what it did not see: metrics.json and report.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.analysis import Evaluation, FrameSet, compare
+from twofold.ensemble import Ensemble
+from twofold.errors import UserError
+from twofold.files.atomic import write_text
+from twofold.files.readers import read_trajectory
+from twofold.files.trajectories import read_positions
+from twofold.fitting import load
+from twofold.model import Model
+from twofold.molecular_dynamics import Outputs, deblurred, record_notes
+from twofold.report import ReportContent, SigmaScan, Stability, Stop, StructureSet, judged, write_report
+from twofold.report.summary import write_summary_figure
+from twofold.run_folder import RunFolder
+from twofold.simulation.export import record_ensemble
+from twofold.units import MD_UNITS
+
+BINS = 60
+DRAWN = 20_000
+"""Frames of a set that figures are drawn from."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Result of `evaluate`: the numbers and where they were written."""
+
+    evaluation: Evaluation
+    metrics: Path
+    report: Path
+
+
+@dataclass(frozen=True)
+class _Simulation:
+    key: str
+    frames: FrameSet
+    summary: dict[str, Any]
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    out: str | Path,
+    samples: str | Path | None = None,
+    simulation: str | Path | Sequence[str | Path] = (),
+    reference: Sequence[str | Path] = (),
+    reference_weights: str | Path | None = None,
+    bins: int = BINS,
+    overwrite: bool = False,
+) -> Judged:
+    """Compare samples and simulations of a run with a reference and write `metrics.json` and `report.html` into `out`.
+
+    reference: topology and trajectories of atoms, mapped as the run's data were; by default the frames that the run held
+    out. Training frames are refused. Frames of a simulation are first freed of the blur of its noise level by one step of
+    the probability flow, so that everything is compared with the reference as it is.
+    """
+    folder, model = RunFolder(Path(run)), load(run)
+    config = folder.read_config()
+    training, held_out = folder.read_data()
+    judge_by = _read_reference(reference, reference_weights, config, model) if reference else held_out
+    target = Path(out)
+    paths = (target / "metrics.json", target / "report.html", target / "summary.png")
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} exists already", "a new folder", "choose another --out or remove it")
+    simulations = [_read_simulation(model, path) for path in _listed(simulation)]
+    sets = {one.key: one.frames for one in simulations}
+    if samples is not None:
+        sets = {"samples": FrameSet(read_positions(samples, model.beads), "samples"), **sets}
+    if not sets:
+        raise UserError("nothing to evaluate", "samples or a simulation", "give --samples or --simulation")
+    evaluation = compare(sets, training, judge_by, bins=bins, temperature=model.temperature)
+    target.mkdir(parents=True, exist_ok=True)
+    record = {"format": "twofold metrics", "version": 1, "units": MD_UNITS} | evaluation.to_dict()
+    record["simulations"] = {one.key: one.summary for one in simulations}
+    write_text(paths[0], json.dumps(record, indent=1), overwrite=overwrite)
+    content = _content(folder, model, config, judge_by, sets, simulations, evaluation)
+    write_report(content, paths[1], overwrite=overwrite)
+    try:
+        write_summary_figure(content, paths[2], overwrite=overwrite)
+    except UserError:
+        pass  # a molecule without two neighbouring torsions has no such figure
+    return Judged(evaluation, paths[0], paths[1])
+
+
+def _listed(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else list(paths)
+
+
+def _read_reference(
+    files: Sequence[str | Path], weights: str | Path | None, config: dict[str, Any], model: Model
+) -> Ensemble:
+    selection = config["source"].get("beads", {}).get("beads", "all")
+    ensemble = read_trajectory(
+        files[0], list(files[1:]), beads=selection, temperature=model.temperature, weights=weights
+    )
+    if ensemble.beads.names != model.beads.names:
+        raise UserError(f"a reference with {len(ensemble.beads)} other beads", f"the {len(model.beads)} beads of the run")
+    return ensemble
+
+
+def _read_simulation(model: Model, path: str | Path) -> _Simulation:
+    """A simulation with its blur removed; from the record where it lies beside, else from the trajectory alone."""
+    files = Outputs.at(path)
+    if not files.record.is_file():
+        raise UserError(f"no record {files.record}", "the HDF5 file that twofold simulate wrote beside it", "keep both")
+    notes = record_notes(files.record)
+    if notes.get("model") != model.identity:
+        raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
+    ensemble = record_ensemble(files.record)
+    positions = deblurred(model, ensemble.positions, notes["sigma"])
+    key = notes["kind"]
+    frames = FrameSet(positions, key, replica=ensemble.trajectory, frame_ps=ensemble.frame_ps)
+    summary = json.loads(files.summary.read_text(encoding="utf-8")) if files.summary.is_file() else {}
+    return _Simulation(key, frames, summary)
+
+
+def _content(
+    folder: RunFolder,
+    model: Model,
+    config: dict[str, Any],
+    reference: Ensemble,
+    sets: dict[str, FrameSet],
+    simulations: list[_Simulation],
+    evaluation: Evaluation,
+) -> ReportContent:
+    drawn = [_thinned("reference", reference.positions, reference.weights, reference.trajectory)]
+    drawn += [_thinned(key, one.positions, one.weights, one.replica) for key, one in sets.items()]
+    main = next((one.summary for one in simulations if one.key == "simulation" and one.summary), {})
+    scan = model.report["noise_level"]
+    return ReportContent(
+        beads=model.beads,
+        title=f"twofold: {folder.path.name}",
+        subtitle=f"{len(model.beads)} beads; {model.report['reason']}",
+        temperature=model.temperature,
+        sets=drawn,
+        training=folder.read_log(),
+        sigma_scan=SigmaScan(
+            np.array(scan["sigma"]),
+            np.array(scan["loss"]),
+            main.get("sigma", model.sigma_star),
+            error=np.array(scan["difference_error"]),
+            unit="units of the chart",
+            overridden=main.get("sigma", model.sigma_star) != scan["chosen"],
+        ),
+        stability=_stability(main) if main else None,
+        speed=_speed(main, model),
+        settings=model.report["settings"] | {"architecture used": model.report["architecture"]},
+        versions=config["versions"],
+        seeds={"fit": model.report["settings"]["seed"]},
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **vars(judged(evaluation)),
+    )
+
+
+def _thinned(key: Any, positions: np.ndarray, weights: Any, trajectory: Any) -> StructureSet:
+    stride = slice(None, None, max(1, -(-len(positions) // DRAWN)))
+    return StructureSet(
+        key,
+        positions[stride],
+        None if weights is None else weights[stride],
+        None if trajectory is None else trajectory[stride],
+        len(positions),
+    )
+
+
+def _stability(summary: dict[str, Any]) -> Stability:
+    heat = summary["temperatures"]
+    return Stability(
+        summary["replicas"],
+        summary["length_ps"],
+        [Stop(stop["replica"], stop["time_ps"], stop["names"], stop["reason"]) for stop in summary["stops"]],
+        summary["temperature"],
+        heat["kinetic"],
+        heat["kinetic_error"],
+        heat["configurational"],
+        heat["configurational_error"],
+    )
+
+
+def _speed(summary: dict[str, Any], model: Model) -> dict[str, Any]:
+    tiles: dict[str, Any] = {"training, minutes": round(model.report["seconds"] / 60, 1)}
+    tiles["updates"] = model.report["settings"]["steps"]
+    if summary:
+        tiles["replica-steps per second"] = round(summary["speed"]["rate"])
+        tiles["ns per day, all replicas"] = round(summary["speed"]["ns_per_day"])
+        tiles["time step, fs"] = summary["timestep"]["timestep_fs"]
+    return tiles

@@ -1,0 +1,90 @@
+"""Fitting from files, and loading what was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.ensemble import Ensemble, split
+from twofold.errors import UserError
+from twofold.files.readers import read_trajectory
+from twofold.model import Model
+from twofold.run_folder import RunFolder
+from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
+from twofold.training.settings import load_settings
+
+HELD_OUT = 0.2
+
+
+def fit(
+    topology: str | Path,
+    trajectories: str | Path | Sequence[str | Path] = (),
+    *,
+    out: str | Path,
+    beads: str | Path = "backbone",
+    temperature: float | None = None,
+    weights: str | Path | np.ndarray | None = None,
+    held_out: Sequence[str | Path] = (),
+    held_out_fraction: float = HELD_OUT,
+    stride: int = 1,
+    length_unit: str | None = None,
+    config: str | Path | None = None,
+    resume: bool = False,
+    progress: Callable[[FitProgress], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> Model:
+    """Fit a model to trajectories and keep everything in the new run folder `out`.
+
+    topology, trajectories, beads, temperature (K), weights, stride, length_unit: as `twofold.files.readers.read_trajectory`.
+    held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
+    them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled by
+    `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`.
+
+    Raises UserError for anything wrong with the files or the settings.
+    """
+    if resume:
+        return resume_fit(out, progress=progress, stopped=stopped)
+    chosen = load_settings(config, **settings)
+    target = RunFolder(Path(out)).path
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists already", "a new folder", "choose another --out, or continue it with --resume")
+    progress(FitProgress("reading trajectories"))
+    training, unseen = read_split(
+        topology,
+        trajectories,
+        held_out,
+        held_out_fraction,
+        beads=beads,
+        temperature=temperature,
+        weights=weights,
+        stride=stride,
+        length_unit=length_unit,
+    )
+    return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
+
+
+def read_split(
+    topology: str | Path,
+    trajectories: str | Path | Sequence[str | Path],
+    held_out: Sequence[str | Path],
+    fraction: float = HELD_OUT,
+    **reading: Any,
+) -> tuple[Ensemble, Ensemble]:
+    """Training and held-out frames of files; `held_out` files are the last trajectories of the whole."""
+    files = [trajectories] if isinstance(trajectories, str | Path) else list(trajectories)
+    if not held_out:
+        return split(read_trajectory(topology, files, **reading), fraction)
+    # read separately, so that it is plain which trajectory came from which file
+    whole = read_trajectory(topology, [*files, *held_out], **reading)
+    seen = int(read_trajectory(topology, files, **(reading | {"weights": None})).trajectory.max()) + 1
+    return split(whole, held_out_trajectories=tuple(range(seen, int(whole.trajectory.max()) + 1)))
+
+
+def load(run: str | Path) -> Model:
+    """The model in a run folder or a model folder. Raises UserError where there is none."""
+    path = Path(run)
+    return Model.load(path / "model" if (path / "model").is_dir() or not (path / "model.json").is_file() else path)

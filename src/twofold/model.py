@@ -1,0 +1,186 @@
+"""The fitted model: energy, force, samples and simulations of one molecule."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from twofold.architectures import CLASSES
+from twofold.beads import Beads
+from twofold.chart.base import Chart
+from twofold.energy.base import Energy
+from twofold.errors import UserError
+from twofold.files.atomic import atomic_path, write_text
+from twofold.files.trees import pack, read_arrays, unpack
+from twofold.noise import NoiseSchedule
+from twofold.sampling.draw import Samples, draw_samples
+from twofold.simulation.region import Region
+from twofold.units import MD_UNITS, thermal_energy
+
+FORMAT = "twofold model"
+VERSION = 1
+
+
+class CoarseForceField(eqx.Module):
+    """Energy in kJ/mol of positions in nm at one noise level: what a simulation runs."""
+
+    network: Energy
+    chart: Chart
+    sigma: Array
+    thermal: Array
+
+    def energy(self, positions: Float[Array, "beads 3"]) -> Float[Array, ""]:
+        """Potential of mean force of one conformation in kJ/mol, up to a constant."""
+        return self.thermal * self.network.of_positions(None, self.chart, positions, self.sigma)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `fit` gives: a diffusion model of one molecule, which is a sampler and a force field at once.
+
+    temperature: K, of the data. sigma_star: noise level of the force field, in units of the chart. report: what fitting
+    found out (JSON-able): architecture and why, sigma scan, losses.
+    """
+
+    beads: Beads
+    temperature: float
+    chart: Chart
+    network: Energy
+    schedule: NoiseSchedule
+    sigma_star: float
+    region: Region
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def force_field(self, sigma: float | None = None) -> CoarseForceField:
+        """The force field at `sigma` (units of the chart), by default `sigma_star`."""
+        level = self.sigma_star if sigma is None else sigma
+        if not self.schedule.smallest <= level <= self.schedule.largest:
+            raise UserError(
+                f"sigma {level:g}",
+                f"from {self.schedule.smallest:g} to {self.schedule.largest:g}, the range that was trained",
+                "choose another or leave it at auto",
+            )
+        return CoarseForceField(
+            self.network, self.chart, jnp.float32(level), jnp.float32(thermal_energy(self.temperature))
+        )
+
+    def energy(self, positions_nm: Any, sigma: float | None = None) -> np.ndarray:
+        """Potential of mean force in kJ/mol of positions (beads, 3) or (frames, beads, 3) in nm, up to a constant."""
+        return self._evaluate(_energies, positions_nm, sigma)
+
+    def force(self, positions_nm: Any, sigma: float | None = None) -> np.ndarray:
+        """Forces in kJ/mol/nm, in the shape of positions (beads, 3) or (frames, beads, 3) in nm."""
+        return self._evaluate(_forces, positions_nm, sigma)
+
+    def _evaluate(self, function: Any, positions_nm: Any, sigma: float | None) -> np.ndarray:
+        positions = np.asarray(positions_nm, np.float32)
+        if positions.shape[-2:] != (len(self.beads), 3) or positions.ndim not in (2, 3):
+            raise UserError(
+                f"positions of shape {positions.shape}", f"({len(self.beads)}, 3) or (frames, {len(self.beads)}, 3) in nm"
+            )
+        values = np.asarray(function(self.force_field(sigma), jnp.asarray(np.atleast_3d(positions).reshape(-1, *positions.shape[-2:]))))
+        return values[0] if positions.ndim == 2 else values
+
+    def sample(self, number: int, **options: Any) -> Samples:
+        """`number` independent conformations; see `twofold.sampling.draw.draw_samples` for the options."""
+        return draw_samples(self.network, self.chart, self.schedule, number, region=self.region, **options)
+
+    def simulate(self, out: str | Path, **options: Any) -> Any:
+        """Langevin dynamics of replicas, streamed into `out`; see `twofold.molecular_dynamics.simulate_model`."""
+        from twofold.molecular_dynamics import simulate_model
+
+        return simulate_model(self, out, **options)
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of all that decides energies: two models of equal identity are the same force field."""
+        arrays: dict[str, np.ndarray] = {}
+        text = json.dumps([pack(self.network, arrays, "network"), pack(self.chart, arrays, "chart"), self.sigma_star])
+        digest = hashlib.sha256(text.encode())
+        for key in sorted(arrays):
+            digest.update(arrays[key].tobytes())
+        return digest.hexdigest()[:16]
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write `model.json` and `model.npz` into `folder`, which is made if it is missing."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, np.ndarray] = {"region/lower": np.asarray(self.region.lower)}
+        arrays |= {"region/upper": np.asarray(self.region.upper), "region/energy": np.asarray(self.region.energy)}
+        description = {
+            "format": FORMAT,
+            "version": VERSION,
+            "units": MD_UNITS,
+            "temperature": self.temperature,
+            "sigma_star": self.sigma_star,
+            "beads": self.beads.to_dict(),
+            "schedule": {"smallest": self.schedule.smallest, "largest": self.schedule.largest},
+            "chart": pack(self.chart, arrays, "chart"),
+            "network": pack(self.network, arrays, "network"),
+            "report": self.report,
+            "identity": self.identity,
+        }
+        # the JSON comes last: a folder that has it is complete
+        with atomic_path(folder / "model.npz", overwrite=overwrite) as path:
+            np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
+        write_text(folder / "model.json", json.dumps(description, indent=1), overwrite=overwrite)
+
+    @staticmethod
+    def load(folder: str | Path) -> Model:
+        """Read what `save` wrote. Raises UserError for a folder without a model, or one of another version."""
+        description = read_description(Path(folder) / "model.json")
+        arrays = read_arrays(Path(folder) / "model.npz")
+        model = Model(
+            beads=Beads.from_dict(description["beads"]),
+            temperature=description["temperature"],
+            chart=unpack(description["chart"], arrays, CLASSES),
+            network=unpack(description["network"], arrays, CLASSES),
+            schedule=NoiseSchedule(**description["schedule"]),
+            sigma_star=description["sigma_star"],
+            region=Region(*(jnp.asarray(arrays[f"region/{name}"]) for name in Region._fields)),
+            report=description["report"],
+        )
+        if model.identity != description["identity"]:
+            raise UserError(f"{folder}: model.json and model.npz do not belong together", "one model", "fit it again")
+        return model
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The JSON of a model. Raises UserError when it is missing, damaged, foreign, or of another version."""
+    if not path.is_file():
+        raise UserError(f"no model at {path.parent}", "a run that was fitted to the end", "run twofold fit, or fit --resume")
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error})", "a model of twofold", "fit it again") from error
+    if description.get("format") != FORMAT:
+        raise UserError(f"{path} has format {description.get('format')!r}", FORMAT, "check the folder")
+    if description.get("version") != VERSION:
+        raise UserError(f"{path} has version {description.get('version')}", f"version {VERSION}", "use a matching twofold")
+    return description
+
+
+def with_sigma(model: Model, sigma: float) -> Model:
+    """The same model, to be simulated at another noise level."""
+    return dataclasses.replace(model, sigma_star=sigma)
+
+
+@eqx.filter_jit
+def _energies(force_field: CoarseForceField, positions: Float[Array, "frames beads 3"]) -> Float[Array, " frames"]:
+    return jax.lax.map(force_field.energy, positions, batch_size=1024)
+
+
+@eqx.filter_jit
+def _forces(force_field: CoarseForceField, positions: Float[Array, "frames beads 3"]) -> Float[Array, "frames beads 3"]:
+    return -jax.lax.map(jax.grad(force_field.energy), positions, batch_size=1024)

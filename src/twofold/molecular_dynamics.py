@@ -1,0 +1,183 @@
+"""From a model to replicas that move: starts, settings, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from twofold.beads import Beads
+from twofold.errors import UserError
+from twofold.files.atomic import check_target, write_text
+from twofold.files.trajectories import check_suffix, read_positions
+from twofold.model import Model
+from twofold.simulation.export import export_table, export_trajectory
+from twofold.simulation.record import Record
+from twofold.simulation.region import Region
+from twofold.simulation.run import Progress, simulate
+from twofold.simulation.settings import SimulationSettings
+from twofold.simulation.summary import Summary
+
+START_BATCH = 4
+"""Samples drawn for each replica where only one basin will do."""
+FRAMES = 200
+"""Frames of a replica unless the time between them is given."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files of a simulation: all have the name of the trajectory."""
+
+    trajectory: Path
+
+    @staticmethod
+    def at(path: str | Path) -> Outputs:
+        """Files beside the XTC or DCD at `path`."""
+        return Outputs(check_suffix(path))
+
+    @property
+    def record(self) -> Path:
+        """HDF5 (replica, frame), in full precision, from which the simulation can go on."""
+        return self.trajectory.with_suffix(".h5")
+
+    @property
+    def table(self) -> Path:
+        """CSV of energies and temperatures."""
+        return self.trajectory.with_suffix(".csv")
+
+    @property
+    def summary(self) -> Path:
+        """JSON of what the simulation came to."""
+        return self.trajectory.with_suffix(".json")
+
+
+def simulate_model(
+    model: Model,
+    out: str | Path,
+    *,
+    replicas: int = 200,
+    length_ps: float = 200.0,
+    frame_ps: float | None = None,
+    timestep_fs: float | None = None,
+    friction: float = 1.0,
+    temperature: float | None = None,
+    sigma: float | None = None,
+    start: np.ndarray | str | Path | None = None,
+    start_basin: str | None = None,
+    integrator: str = "langevin-middle",
+    seed: int = 0,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    stopped: Callable[[], bool] | None = None,
+) -> Summary:
+    """Simulate `replicas` for `length_ps` each; writes record, trajectory with PDB, table and summary beside `out`.
+
+    start: positions (replicas, beads, 3) in nm or a trajectory of beads whose frames are dealt out to the replicas; by
+    default samples of the model with the noise of the simulated density. start_basin: a condition on a torsion, as
+    "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only from samples that fulfil it. temperature: K;
+    the model holds at that of its data, another one is a plain Langevin bath on the same energy. sigma: noise level of
+    the force field instead of the stored one. Raises UserError as `twofold.simulation.run.simulate` does.
+    """
+    files = Outputs.at(out)
+    if not resume:
+        for path in (files.record, files.trajectory, files.trajectory.with_suffix(".pdb"), files.table, files.summary):
+            check_target(path)
+    if replicas < 1:
+        raise UserError(f"{replicas} replicas", "at least one")
+    level = model.sigma_star if sigma is None else sigma
+    settings = SimulationSettings(
+        temperature=model.temperature if temperature is None else temperature,
+        length_ps=length_ps,
+        frame_ps=max(length_ps / FRAMES, 0.1) if frame_ps is None else frame_ps,
+        timestep_fs=timestep_fs,
+        friction=friction,
+        integrator=integrator,
+        seed=seed,
+    )
+    positions = None if resume else starting_positions(model, replicas, level, start, start_basin, seed)
+    kind = "basin" if start_basin else "simulation"
+    notes = {"model": model.identity, "sigma": level, "kind": kind, "start": start_basin or _described(start)}
+    summary = simulate(
+        model.force_field(level),
+        positions,
+        settings,
+        files.record,
+        beads=model.beads,
+        region=widened(model.region, temperature, model.temperature),
+        progress=progress,
+        stopped=stopped,
+        resume=resume,
+        notes=notes,
+    )
+    export_trajectory(files.record, files.trajectory, overwrite=resume)
+    export_table(files.record, files.table, overwrite=resume)
+    write_text(files.summary, json.dumps(summary.to_dict() | notes, indent=1), overwrite=resume)
+    return summary
+
+
+def _described(start: Any) -> str:
+    if start is None:
+        return "samples"
+    return "positions" if isinstance(start, np.ndarray) else str(Path(start).name)
+
+
+def widened(region: Region, temperature: float | None, reference: float) -> Region | None:
+    """The guard's region; none above the temperature of the data, where leaving it is no fault."""
+    return region if temperature is None or temperature <= 1.05 * reference else None
+
+
+def starting_positions(
+    model: Model, replicas: int, sigma: float, start: Any, start_basin: str | None, seed: int
+) -> np.ndarray:
+    """Positions (replicas, beads, 3) in nm."""
+    if start is not None:
+        given = start if isinstance(start, np.ndarray) else read_positions(start, model.beads)
+        if start_basin:
+            given = given[in_basin(model.beads, given, start_basin)]
+            if not len(given):
+                raise UserError(f"no starting frame with {start_basin}", "some", "choose another basin or start")
+        return np.resize(given, (replicas, *given.shape[1:]))
+    if start_basin:
+        drawn = model.sample(START_BATCH * replicas, seed=seed, noise=sigma).positions
+        drawn = drawn[in_basin(model.beads, drawn, start_basin)]
+        if not len(drawn):
+            raise UserError(f"none of {START_BATCH * replicas} samples has {start_basin}", "some", "choose another basin")
+        return np.resize(drawn, (replicas, *drawn.shape[1:]))
+    return model.sample(replicas, seed=seed, noise=sigma).positions
+
+
+def in_basin(beads: Beads, positions: np.ndarray, condition: str) -> np.ndarray:
+    """Which frames fulfil a condition like "phi<0" or "psi3>0" (angles in rad against zero). Raises UserError."""
+    from twofold.analysis.observables import torsions
+
+    text = condition.replace(" ", "")
+    name = text.rstrip("<>0")
+    kind, residue, sign = name.rstrip("0123456789"), name.lstrip("phiosmega"), text[len(name) :]
+    if kind not in ("phi", "psi", "omega") or sign not in ("<0", ">0"):
+        raise UserError(f"basin {condition!r}", 'a torsion and its sign, like "phi<0" or "phi2>0"')
+    rows = beads.torsions_named(kind)
+    if residue:
+        rows = {key: row for key, row in rows.items() if key == int(residue)}
+    if not rows:
+        raise UserError(f"no torsion {name} among these beads", "one of the molecule", "choose another basin")
+    values = torsions(positions, np.array(list(rows.values())))
+    return np.all(values < 0 if sign == "<0" else values > 0, axis=1)
+
+
+def record_notes(path: str | Path) -> dict[str, Any]:
+    """What `simulate_model` noted in the record of a trajectory."""
+    with Record.open(path) as record:
+        return dict(record.header.notes)
+
+
+def deblurred(model: Model, positions: np.ndarray, sigma: float) -> np.ndarray:
+    """Frames (frames, beads, 3) in nm without the blur of level `sigma`, by one step of the probability flow."""
+    from twofold.sampling.solvers import deblur_positions
+
+    return np.asarray(deblur_positions(model.network, model.chart, jnp.asarray(positions), jnp.float32(sigma)))
+

@@ -1,0 +1,95 @@
+"""Denoising score matching, plain and antithetic, and the implicit loss that measures a score without labels."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from twofold.chart.base import Chart
+from twofold.energy.base import Energy, System, scores
+
+
+def _squares(values: Array) -> Float[Array, " batch"]:
+    return jnp.sum(values.reshape(values.shape[0], -1) ** 2, -1)
+
+
+def _products(left: Array, right: Array) -> Float[Array, " batch"]:
+    return jnp.sum((left * right).reshape(left.shape[0], -1), -1)
+
+
+def _spread(values: Float[Array, " batch"], like: Array) -> Array:
+    return values.reshape((-1,) + (1,) * (like.ndim - 1))
+
+
+def draw_noise(key: PRNGKeyArray, chart: Chart, x: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+    """Standard Gaussian noise in the coordinates of the chart."""
+    return jax.vmap(chart.project)(jax.random.normal(key, x.shape))
+
+
+def plain(
+    model: Energy, system: System, x: Float[Array, "batch ..."], noise: Array, sigma: Float[Array, " batch"]
+) -> Float[Array, " batch"]:
+    """`1/2 |s(y) + eps/sigma|^2` with `y = x + sigma eps` (Vincent, Neural Comput. 23, 1661, 2011)."""
+    level = _spread(sigma, x)
+    return 0.5 * _squares(scores(model, system, x + level * noise, sigma) + noise / level)
+
+
+def antithetic(
+    model: Energy, system: System, x: Float[Array, "batch ..."], noise: Array, sigma: Float[Array, " batch"]
+) -> Float[Array, " batch"]:
+    """Denoising loss on the pair `y+- = x +- sigma eps`, less its part that does not depend on the model.
+
+    `L = (|s+|^2 + |s-|^2)/4 + eps.(s+ - s-)/(2 sigma)`: half the mean of the two plain losses without `|eps|^2/sigma^2`.
+    As sigma goes to zero the second term becomes Hutchinson's estimate of the divergence of the score, and the loss
+    implicit score matching, so that its variance stays bounded where that of the plain loss explodes.
+    """
+    level = _spread(sigma, x)
+    both = jnp.concatenate([x + level * noise, x - level * noise])
+    plus, minus = jnp.split(scores(model, system, both, jnp.concatenate([sigma, sigma])), 2)
+    return 0.25 * (_squares(plus) + _squares(minus)) + _products(noise, plus - minus) / (2.0 * sigma)
+
+
+def level_weight(sigma: Float[Array, " batch"], softening: float) -> Float[Array, " batch"]:
+    """`sigma^2 + tau^2`: the inverse variance of the antithetic loss, up to a factor, at both ends of the range."""
+    return sigma**2 + softening**2
+
+
+LOSSES: dict[str, Callable[..., Float[Array, " batch"]]] = {"antithetic": antithetic, "denoising": plain}
+
+
+EXACT_TRACE = 24
+"""Coordinates up to which the divergence is exact; beyond, it is estimated by as many random probes."""
+
+
+def implicit(
+    model: Energy,
+    system: System,
+    chart: Chart,
+    x: Float[Array, "batch ..."],
+    sigma: Float[Array, ""],
+    key: PRNGKeyArray,
+) -> Float[Array, " batch"]:
+    """`1/2 |s|^2 + div s` on clean frames (Hyvarinen, JMLR 6, 695, 2005).
+
+    Up to a constant of the data it is half the squared error of the score at level `sigma`, taken as the score of the
+    clean density: it holds the bias of the blur and the error of the network. The divergence is exact for few
+    coordinates, otherwise Hutchinson's estimate with random signs, the same for every `sigma` with the same `key`.
+    """
+    shape, size = x.shape[1:], x[0].size
+
+    def one(frame: Array, key: PRNGKeyArray) -> Array:
+        def score(y: Array) -> Array:
+            return -jax.grad(model.energy, argnums=1)(system, y, sigma)
+
+        if size <= EXACT_TRACE:
+            probes = jnp.eye(size).reshape(size, *shape)
+        else:
+            probes = jax.random.rademacher(key, (EXACT_TRACE, *shape), x.dtype)
+        probes = jax.vmap(chart.project)(probes)
+        value, push = jax.linearize(score, frame)
+        traces = jnp.sum(jax.vmap(push)(probes) * probes, axis=tuple(range(1, probes.ndim)))
+        divergence = jnp.sum(traces) if size <= EXACT_TRACE else jnp.mean(traces)
+        return 0.5 * jnp.sum(value**2) + divergence
+
+    return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=64)

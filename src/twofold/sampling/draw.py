@@ -1,0 +1,111 @@
+"""Drawing a given number of conformations, in batches that fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from twofold.chart.base import Chart
+from twofold.energy.base import Energy
+from twofold.errors import UserError
+from twofold.noise import NoiseSchedule
+from twofold.sampling.solvers import SOLVERS, deblur
+
+BATCH = 1024
+SMALLEST_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Conformations (number, beads, 3) float32 in nm, all that were drawn, and how many of them are at fault.
+
+    Nothing is left out: `not_finite` and `outside` count rows that are still there. `outside` are those with a pair of
+    beads closer or farther than anything in the region of the data.
+    """
+
+    positions: np.ndarray
+    not_finite: int
+    outside: int
+    settings: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+def draw_samples(
+    network: Energy,
+    chart: Chart,
+    schedule: NoiseSchedule,
+    number: int,
+    *,
+    seed: int = 0,
+    steps: int = 60,
+    solver: str = "ode",
+    noise: float | None = None,
+    batch: int = BATCH,
+    region: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Samples:
+    """`number` independent conformations.
+
+    solver: "ode" (probability flow, Heun) or "sde" (reverse diffusion), `steps` from the largest noise to the smallest,
+    after which the rest of the blur is taken out by one step of the flow. noise: leave the samples at this noise level
+    instead. batch: conformations at a time; halved as long as memory does not hold it. The result depends on `seed` and
+    on the size of the batch that was used, which is written into `settings`. Raises UserError for numbers out of range.
+    """
+    if number < 1 or steps < 1 or seed < 0:
+        raise UserError(f"{number} samples in {steps} steps with seed {seed}", "positive numbers")
+    if solver not in SOLVERS:
+        raise UserError(f"solver {solver!r}", f"one of {', '.join(SOLVERS)}")
+    levels = schedule.descent(steps) if noise is None else NoiseSchedule(noise, schedule.largest).descent(steps)
+    pieces: list[np.ndarray] = []
+    done = 0
+    while done < number:
+        key = jax.random.fold_in(jax.random.key(seed), done)
+        try:
+            piece = np.asarray(_batch(network, chart, levels, key, batch, solver, noise is None))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
+                raise
+            batch //= 2
+            continue
+        pieces.append(piece[: number - done])
+        done += len(pieces[-1])
+        if progress:
+            progress(done, number)
+    positions = np.concatenate(pieces)
+    finite = np.isfinite(positions).all((1, 2))
+    settings = {"seed": seed, "steps": steps, "solver": solver, "noise": noise, "batch": batch}
+    return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
+
+
+@eqx.filter_jit
+def _batch(
+    network: Energy, chart: Chart, levels: Array, key: Array, batch: int, solver: str, clean: bool
+) -> Float[Array, "batch beads 3"]:
+    start, path = jax.random.split(key)
+    y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
+    y = SOLVERS[solver](network, None, chart, y, levels, path)
+    if clean:
+        y = deblur(network, None, chart, y, levels[-1])
+    return jax.vmap(chart.decode)(y)
+
+
+def _count_outside(positions: np.ndarray, region: Any) -> int:
+    """Conformations with a pair distance outside of `region`'s bounds."""
+    if region is None or not len(positions):
+        return 0
+    lower, upper = np.asarray(region.lower), np.asarray(region.upper)
+    count, step = 0, max(1, 4_000_000 // positions.shape[1] ** 2)
+    for begin in range(0, len(positions), step):
+        part = positions[begin : begin + step]
+        distances = np.linalg.norm(part[:, :, None] - part[:, None], axis=-1)
+        count += int(((distances < lower) | (distances > upper)).any((1, 2)).sum())
+    return count

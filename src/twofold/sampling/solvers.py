@@ -1,0 +1,83 @@
+"""Reverse-time solvers: the probability-flow ODE and the reverse SDE of variance-exploding noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from twofold.chart.base import Chart
+from twofold.energy.base import Energy, System, scores
+
+Solver = Callable[..., Array]
+
+
+def _score(model: Energy, system: System, y: Array, sigma: Array) -> Array:
+    return scores(model, system, y, jnp.full(y.shape[0], sigma))
+
+
+def heun(
+    model: Energy, system: System, chart: Chart, y: Float[Array, "batch ..."], levels: Array, key: PRNGKeyArray
+) -> Float[Array, "batch ..."]:
+    """Probability flow `dy/dsigma = -sigma s(y, sigma)` from the first level to the last, by Heun's method.
+
+    Karras et al., NeurIPS 2022, algorithm 1 without churn. `key` is not used.
+    """
+
+    def step(y: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+        now, after = pair
+        slope = -now * _score(model, system, y, now)
+        guess = y + (after - now) * slope
+        corrected = -after * _score(model, system, guess, after)
+        return jax.vmap(chart.wrap)(y + 0.5 * (after - now) * (slope + corrected)), None
+
+    return jax.lax.scan(step, y, (levels[:-1], levels[1:]))[0]
+
+
+def reverse_sde(
+    model: Energy, system: System, chart: Chart, y: Float[Array, "batch ..."], levels: Array, key: PRNGKeyArray
+) -> Float[Array, "batch ..."]:
+    """Reverse SDE `dy = -2 sigma s dsigma + sqrt(2 sigma) dW` (Song et al., ICLR 2021), one step from level to level.
+
+    Each step is the exact update for a score that is linear in y over the step (the ancestral rule of variance
+    exploding noise): drift `(now^2 - after^2) s`, variance `after^2 (now^2 - after^2) / now^2`.
+    """
+
+    def step(carry: tuple[Array, PRNGKeyArray], pair: tuple[Array, Array]) -> tuple[tuple[Array, PRNGKeyArray], None]:
+        y, key = carry
+        now, after = pair
+        key, draw = jax.random.split(key)
+        drop = now**2 - after**2
+        noise = jax.vmap(chart.project)(jax.random.normal(draw, y.shape))
+        y = y + drop * _score(model, system, y, now) + after / now * jnp.sqrt(drop) * noise
+        return (jax.vmap(chart.wrap)(y), key), None
+
+    return jax.lax.scan(step, (y, key), (levels[:-1], levels[1:]))[0][0]
+
+
+def deblur(
+    model: Energy, system: System, chart: Chart, y: Float[Array, "batch ..."], sigma: Array
+) -> Float[Array, "batch ..."]:
+    """One step of the probability flow from sigma to zero, `y + sigma^2 s / 2`: takes the blur out of a frame.
+
+    A full Tweedie step `y + sigma^2 s` would give the posterior mean, whose variance is too small by sigma^2.
+    """
+    return jax.vmap(chart.wrap)(y + 0.5 * sigma**2 * _score(model, system, y, sigma))
+
+
+@eqx.filter_jit
+def deblur_positions(
+    model: Energy, chart: Chart, positions: Float[Array, "frames beads 3"], sigma: Array
+) -> Float[Array, "frames beads 3"]:
+    """`deblur` for positions in nm."""
+
+    def one(frame: Array) -> Array:
+        return chart.decode(deblur(model, None, chart, chart.encode(frame)[None], sigma)[0])
+
+    return jax.lax.map(one, positions, batch_size=1024)
+
+
+SOLVERS: dict[str, Solver] = {"ode": heun, "sde": reverse_sde}

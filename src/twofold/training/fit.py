@@ -1,0 +1,258 @@
+"""Fitting a model to training and held-out frames, into a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from twofold import architectures
+from twofold.ensemble import Ensemble
+from twofold.errors import UserError
+from twofold.model import Model
+from twofold.run_folder import RunFolder
+from twofold.simulation.region import Region
+from twofold.training.checkpoint import load_checkpoint, save_checkpoint
+from twofold.training.loop import Trainer, TrainingData, TrainingState, training_data
+from twofold.training.noise_level import choose_noise_level
+from twofold.training.settings import TrainingSettings
+from twofold.chart.noising import noised_positions
+
+VALIDATIONS = 25
+"""Times that the held-out loss is measured over a run."""
+TIMED_CHUNKS = 2
+DEFAULT_MINUTES = 5.0
+LEAST_FRAMES = 50
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """How far a fit is: steps done and in all, loss, updates a second and seconds left; what is going on, in words."""
+
+    stage: str
+    step: int = 0
+    steps: int = 0
+    loss: float = float("nan")
+    validation: float = float("nan")
+    rate: float = 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimated from the rate so far."""
+        return (self.steps - self.step) / self.rate if self.rate else float("nan")
+
+
+class Interrupted(Exception):
+    """The fit was asked to stop; a checkpoint holds everything."""
+
+
+def _silent(progress: FitProgress) -> None:
+    del progress
+
+
+def fit_ensembles(
+    training: Ensemble,
+    held_out: Ensemble,
+    out: str | Path,
+    settings: TrainingSettings | None = None,
+    *,
+    progress: Callable[[FitProgress], None] = _silent,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Model:
+    """Fit a model to `training`, validate it on `held_out`, and keep everything in the new folder `out`.
+
+    `stopped` is asked between two chunks of steps; when it says yes a checkpoint is written and Interrupted raised.
+    Raises UserError for too few frames, a folder that exists, or a loss that is not finite.
+    """
+    settings = settings or TrainingSettings()  # pyright: ignore[reportCallIssue]
+    for name, part in (("training", training), ("held-out", held_out)):
+        if len(part) < LEAST_FRAMES:
+            raise UserError(f"{len(part)} {name} frames", f"at least {LEAST_FRAMES}", "give longer trajectories")
+    if settings.architecture != "auto" and settings.architecture not in architectures.BUILDERS:
+        raise UserError(f"architecture {settings.architecture!r}", f"auto or one of {', '.join(architectures.BUILDERS)}")
+    folder = RunFolder(Path(out))
+    folder.create(training, held_out, {"settings": settings.model_dump(), "source": training.source})
+    return _Fit(folder, training, held_out, settings, progress, stopped).run(resume=False)
+
+
+def resume_fit(
+    out: str | Path,
+    *,
+    progress: Callable[[FitProgress], None] = _silent,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Model:
+    """Continue the fit in folder `out` from its last checkpoint, to the bit as if it had never stopped.
+
+    A fit that is complete is loaded as it is.
+    """
+    folder = RunFolder(Path(out))
+    settings = TrainingSettings(**folder.read_config()["settings"])
+    if (folder.model / "model.json").is_file():
+        return Model.load(folder.model)
+    training, held_out = folder.read_data()
+    return _Fit(folder, training, held_out, settings, progress, stopped).run(resume=folder.checkpoint.is_file())
+
+
+class _Fit:
+    """One fit from the first step to the stored model."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        training: Ensemble,
+        held_out: Ensemble,
+        settings: TrainingSettings,
+        progress: Callable[[FitProgress], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.folder, self.training, self.held_out = folder, training, held_out
+        self.progress, self.stopped = progress, stopped
+        self.began = time.perf_counter()
+        progress(FitProgress("reading the geometry"))
+        model_key, self.training_key, self.validation_key = jax.random.split(jax.random.key(settings.seed), 3)
+        self.built = architectures.build(
+            settings.architecture, training, model_key, width=settings.width, depth=settings.depth
+        )
+        self.settings = _with_defaults(settings, self.built)
+        self.data = training_data(self.built.chart, training.positions, training.weights)
+        self.unseen = training_data(self.built.chart, held_out.positions, held_out.weights)
+
+    def run(self, resume: bool) -> Model:
+        trainer = self._trainer(1)
+        notes: dict[str, Any] = {"seconds": 0.0}
+        if resume:
+            state, notes = load_checkpoint(self.folder.checkpoint, trainer.initial(self.built.energy, self.training_key))
+            self.settings = self.settings.model_copy(update={"steps": notes["steps"]})
+            self.folder.trim_log(int(state.step))
+        else:
+            if self.settings.steps is None:
+                self.settings = self.settings.model_copy(update={"steps": self._steps_that_fit()})
+            state = trainer.initial(self.built.energy, self.training_key)
+        steps = self.settings.steps
+        assert steps is not None
+        self._write_config()
+        trainer = self._trainer(steps)
+        state, seconds = self._train(trainer, state, steps, notes["seconds"])
+        return self._finish(trainer, state, seconds)
+
+    def _trainer(self, steps: int) -> Trainer:
+        settings = self.settings.model_copy(update={"steps": steps})
+        return Trainer(self.built.energy, self.built.chart, None, self.built.schedule, settings)
+
+    def _write_config(self) -> None:
+        # what was asked for stays beside what was used, which now has all numbers
+        config = self.folder.read_config()
+        config |= {"settings": self.settings.model_dump(), "architecture": self.built.name, "reason": self.built.reason}
+        self.folder.write_config({k: v for k, v in config.items() if k not in ("format", "version", "units", "versions")})
+
+    def _steps_that_fit(self) -> int:
+        """Number of steps that fill the minutes, by timing the compiled step once on a state that is thrown away."""
+        self.progress(FitProgress("compiling and timing"))
+        chunk = self.settings.chunk
+        trainer = self._trainer(10 * chunk)
+        many, state = trainer.many(chunk), trainer.initial(self.built.energy, self.training_key)
+        state, _ = jax.block_until_ready(many(state, self.data))
+        start = time.perf_counter()
+        for _ in range(TIMED_CHUNKS):
+            state, _ = jax.block_until_ready(many(state, self.data))
+        now = time.perf_counter()
+        minutes = self.settings.minutes or DEFAULT_MINUTES
+        # the loop is compiled again for its final length of the schedule
+        left = 60.0 * minutes - 1.5 * (now - self.began)
+        return chunk * max(1, int(left / (now - start) * TIMED_CHUNKS))
+
+    def _train(
+        self, trainer: Trainer, state: TrainingState, steps: int, before: float
+    ) -> tuple[TrainingState, float]:
+        chunk = self.settings.chunk
+        many, rest = trainer.many(chunk), steps % chunk
+        every = max(chunk, steps // VALIDATIONS // chunk * chunk)
+        self.progress(FitProgress("training", int(state.step), steps))
+        start = saved = time.perf_counter()
+        first = step = int(state.step)
+        while step < steps:
+            size = chunk if steps - step >= chunk else rest
+            run = many if size == chunk else trainer.many(rest)
+            previous = jax.tree.map(jnp.copy, state)
+            state, losses = run(state, self.data)
+            loss = float(jnp.mean(losses))
+            if not np.isfinite(loss):
+                self._save(previous, steps, before + time.perf_counter() - start)
+                raise UserError(
+                    f"the loss is not finite after step {step}; the last good state is in {self.folder.checkpoint}",
+                    "a finite loss",
+                    "lower learning_rate or clip in --config, and look for broken frames",
+                )
+            step += size
+            seconds = time.perf_counter() - start
+            entry = {"step": step, "loss": loss, "seconds": before + seconds}
+            if step % every == 0 or step == steps:
+                entry["validation"] = self._validate(trainer, state.average)
+            self.folder.append_log(entry)
+            rate = (step - first) / seconds
+            self.progress(FitProgress("training", step, steps, loss, entry.get("validation", float("nan")), rate))
+            stop = self.stopped() and step < steps
+            if stop or time.perf_counter() - saved > self.settings.checkpoint_seconds:
+                self._save(state, steps, before + seconds)
+                saved = time.perf_counter()
+            if stop:
+                raise Interrupted(f"stopped at step {step} of {steps}")
+        seconds = before + time.perf_counter() - start
+        self._save(state, steps, seconds)
+        return state, seconds
+
+    def _save(self, state: TrainingState, steps: int, seconds: float) -> None:
+        save_checkpoint(self.folder.checkpoint, state, {"steps": steps, "seconds": seconds})
+
+    def _validate(self, trainer: Trainer, parameters: Any) -> float:
+        """Loss on held-out frames with the same draws every time."""
+        return float(_validation(trainer, parameters, self.unseen, self.validation_key))
+
+    def _finish(self, trainer: Trainer, state: TrainingState, seconds: float) -> Model:
+        self.progress(FitProgress("choosing the noise level for simulation"))
+        energy, chart = trainer.model(state.average), self.built.chart
+        scan = choose_noise_level(
+            energy, chart, self.built.schedule, self.unseen.coordinates, self.held_out.weights
+        )
+        report = {
+            "architecture": self.built.name,
+            "reason": self.built.reason,
+            "settings": self.settings.model_dump(),
+            "seconds": seconds,
+            "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(state.average))),
+            "training_frames": len(self.training),
+            "training_effective_size": self.training.effective_size,
+            "held_out_frames": len(self.held_out),
+            "held_out_effective_size": self.held_out.effective_size,
+            "noise_level": scan.to_dict(),
+        }
+        blurred = noised_positions(chart, self.training.positions, scan.chosen, seed=0)
+        model = Model(
+            beads=self.training.beads,
+            temperature=self.training.temperature,
+            chart=chart,
+            network=energy,
+            schedule=self.built.schedule,
+            sigma_star=scan.chosen,
+            region=Region.around(blurred),
+            report=report,
+        )
+        model.save(self.folder.model)
+        return model
+
+
+@jax.jit
+def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any) -> Any:
+    keys = jax.random.split(key, 8)
+    return jnp.mean(jax.lax.map(lambda one: trainer.loss(parameters, data, one), keys))
+
+
+def _with_defaults(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
+    defaults = {name: getattr(built, name) for name in ("optimiser", "learning_rate", "softening")}
+    return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})

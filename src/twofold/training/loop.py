@@ -1,0 +1,110 @@
+"""The training step and its compiled scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from twofold.chart.base import Chart
+from twofold.energy.base import Energy, System, trainable
+from twofold.noise import NoiseSchedule
+from twofold.objectives import LOSSES, draw_noise, level_weight
+from twofold.training.optimiser import build_optimiser
+from twofold.training.settings import TrainingSettings
+
+
+class TrainingData(NamedTuple):
+    """Frames in chart coordinates (frames, ...) and the cumulative sum of their weights (frames,), ending at one."""
+
+    coordinates: Array
+    cumulative: Array
+
+
+class TrainingState(NamedTuple):
+    """All that a checkpoint must hold to continue exactly."""
+
+    parameters: Any
+    average: Any
+    optimiser: Any
+    key: PRNGKeyArray
+    step: Int[Array, ""]
+
+
+def training_data(chart: Chart, positions: Array, weights: Array) -> TrainingData:
+    """Encode frames (frames, beads, 3) in nm with weights (frames,)."""
+    coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
+    cumulative = jnp.cumsum(jnp.asarray(weights, jnp.float32) / jnp.sum(jnp.asarray(weights, jnp.float32)))
+    return TrainingData(coordinates, cumulative / cumulative[-1])
+
+
+def draw_frames(data: TrainingData, key: PRNGKeyArray, count: int) -> Array:
+    """`count` frames in proportion to their weights, by systematic resampling, which spreads them evenly over time."""
+    place = (jnp.arange(count) + jax.random.uniform(key)) / count
+    index = jnp.searchsorted(data.cumulative, place, side="right")
+    return data.coordinates[jnp.minimum(index, data.coordinates.shape[0] - 1)]
+
+
+class Trainer(eqx.Module):
+    """Everything about a training run that does not change from step to step."""
+
+    frozen: Energy
+    chart: Chart
+    system: System
+    schedule: NoiseSchedule
+    settings: TrainingSettings = eqx.field(static=True)
+
+    def initial(self, model: Energy, key: PRNGKeyArray) -> TrainingState:
+        """State before the first step."""
+        parameters = jax.tree.map(jnp.copy, eqx.filter(model, trainable(model)))
+        average = jax.tree.map(jnp.copy, parameters)  # buffers are donated, so none may be held twice
+        return TrainingState(parameters, average, build_optimiser(self.settings).init(parameters), key, jnp.array(0))
+
+    def model(self, parameters: Any) -> Energy:
+        """The energy with these parameters."""
+        return eqx.combine(parameters, self.frozen)
+
+    def loss(self, parameters: Any, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
+        """Weighted mean loss of one batch."""
+        frames, levels, noise, pairing, turn = jax.random.split(key, 5)
+        x = draw_frames(data, frames, self.settings.batch)
+        if self.frozen.augment_rotation:
+            x = random_turns(turn, x)
+        # frames come in order of time and levels in ascending order: pair them at random
+        sigma = jax.random.permutation(pairing, self.schedule.draw(levels, self.settings.batch))
+        eps = draw_noise(noise, self.chart, x)
+        value = LOSSES[self.settings.loss](self.model(parameters), self.system, x, eps, sigma)
+        return jnp.mean(level_weight(sigma, self.settings.softening or 0.0) * value) / self.chart.dimension
+
+    def step(self, state: TrainingState, data: TrainingData) -> tuple[TrainingState, Float[Array, ""]]:
+        """One update of parameters and average."""
+        key, now = jax.random.split(state.key)
+        value, gradient = jax.value_and_grad(self.loss)(state.parameters, data, now)
+        update, optimiser_state = build_optimiser(self.settings).update(gradient, state.optimiser, state.parameters)
+        parameters = optax.apply_updates(state.parameters, update)
+        # the average starts as the plain mean of all steps, so that it forgets the random start
+        decay = jnp.minimum(self.settings.ema, (1.0 + state.step) / (10.0 + state.step))
+        average = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.average, parameters)
+        return TrainingState(parameters, average, optimiser_state, key, state.step + 1), value
+
+    def many(self, steps: int) -> Callable[[TrainingState, TrainingData], tuple[TrainingState, Array]]:
+        """Compiled function that does `steps` updates in one scan and returns the losses (steps,)."""
+
+        @eqx.filter_jit(donate="all-except-first")
+        def run(arguments: tuple[Trainer, TrainingData], state: TrainingState) -> tuple[TrainingState, Array]:
+            trainer, data = arguments
+            return jax.lax.scan(lambda carry, _: trainer.step(carry, data), state, length=steps)
+
+        return lambda state, data: run((self, data), state)
+
+
+def random_turns(key: PRNGKeyArray, x: Float[Array, "batch beads 3"]) -> Float[Array, "batch beads 3"]:
+    """Each conformation turned by its own rotation, uniform over the group."""
+    from twofold.energy.rotations import random_rotations
+
+    return jnp.einsum("bnx,byx->bny", x, random_rotations(key, x.shape[0]), precision=jax.lax.Precision.HIGHEST)

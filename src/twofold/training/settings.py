@@ -1,0 +1,60 @@
+"""Settings of a fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from twofold.errors import UserError
+
+
+class TrainingSettings(BaseModel):
+    """How a model is trained; written into the run folder as it was used.
+
+    `None` stands for what suits the architecture, and for `steps` for what fits into `minutes`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str = Field("auto", description="auto, internal, cartesian or transformer")
+    width: int | None = Field(None, ge=1, description="width of the network")
+    depth: int = Field(3, ge=1, description="layers of the network")
+    minutes: float | None = Field(None, gt=0, description="time to train; fixes the number of steps once")
+    steps: int | None = Field(None, ge=1, description="number of updates")
+    batch: int = Field(512, ge=1, description="frames in an update")
+    optimiser: Literal["muon", "adam"] | None = Field(None, description="muon, or adam as the published baseline")
+    learning_rate: float | None = Field(None, gt=0, description="largest learning rate")
+    warmup: int = Field(500, ge=0, description="updates of linear warm-up")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
+    loss: Literal["antithetic", "denoising"] = Field("antithetic", description="objective")
+    softening: float | None = Field(None, ge=0, description="tau of the weight sigma^2 + tau^2, units of the chart")
+    chunk: int = Field(100, ge=1, description="updates in one compiled scan; the run can be stopped between two")
+    checkpoint_seconds: float = Field(30.0, gt=0, description="time between checkpoints")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+
+def load_settings(path: str | Path | None, **given: Any) -> TrainingSettings:
+    """Settings from a YAML or JSON file, overruled by those `given` that are not None.
+
+    Raises UserError for a file that is missing or no mapping, an unknown name, or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{path} cannot be read ({error})", "a YAML file of settings", "check it") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path} holds {type(values).__name__}", "a mapping of settings to values", "check it")
+    values |= {name: value for name, value in given.items() if value is not None}
+    try:
+        return TrainingSettings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(TrainingSettings.model_fields)
+        raise UserError(f"setting {name} = {values.get(name)!r}: {first['msg']}", f"settings are {known}") from error
