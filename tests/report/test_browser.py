@@ -1,7 +1,8 @@
 """The page in headless Chromium: it renders, works, and complains about nothing."""
 
 import io
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import chromium
@@ -60,12 +61,12 @@ def test_page_renders(page: chromium.Page, path: Path, width: int, dark: bool) -
 def test_structures_turn_and_play(page: chromium.Page, path: Path) -> None:
     page.errors.clear()
     page.open(path, 560, 520)
-    page.run("document.getElementById('viewer').scrollIntoView()")
+    page.run("document.getElementById('viewer').scrollIntoView({behavior: 'instant'})")
     assert page.wait_for("document.getElementById('viewer').dataset.ready === 'yes'")
+    assert eventually(lambda: coloured(stage(page)) > 0.02)
     still = stage(page)
-    assert coloured(still) > 0.02
     drag(page)
-    assert np.abs(stage(page) - still).mean() > 1e-3
+    assert eventually(lambda: np.abs(stage(page) - still).mean() > 1e-3)
     page.run("document.getElementById('reset').click()")
     page.run("document.getElementById('names').click()")
     page.run("document.getElementById('play').click()")
@@ -73,8 +74,17 @@ def test_structures_turn_and_play(page: chromium.Page, path: Path) -> None:
     page.run("document.getElementById('play').click()")
     assert page.run("document.getElementById('frame-name').textContent").endswith("of 60")
     page.run("document.querySelectorAll('input[data-set]').forEach(x => x.click())")
-    assert coloured(stage(page)) < 0.001
+    assert eventually(lambda: coloured(stage(page)) < 0.001)
     assert page.errors == []
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether it holds within some seconds: a busy machine shows a frame late."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+    return True
 
 
 def stage(page: chromium.Page) -> np.ndarray:

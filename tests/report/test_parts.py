@@ -247,7 +247,9 @@ def test_intake_of_a_simulation() -> None:
     summary = {
         "replicas": 200, "stable": 199, "length_ps": 50.0, "temperature": 300.0, "peak_memory_mb": 512.0,
         "stops": [{"replica": 7, "step": 10, "time_ps": 0.02, "beads": (), "names": (), "reason": "not finite"}],
-        "temperatures": {"kinetic": 301.0, "kinetic_error": 0.5, "configurational": 299.0, "configurational_error": 2.0},
+        "temperatures": {
+            "kinetic": 301.0, "kinetic_error": 0.5, "configurational": 299.0, "configurational_error": 2.0,
+        },
         "timestep": {"timestep_fs": 2.0}, "speed": {"rate": 2.5e5, "ns_per_day": 43_000.0},
     }  # fmt: skip
     stability, tiles = simulated(summary)
