@@ -49,6 +49,7 @@ def test_everything_an_archive_may_hold(tmp_path, topology):
     weights = np.exp(content["log_weight"][::2] - 1000)
     assert read.weights == pytest.approx(weights / weights.mean())
     assert read.trajectory.tolist() == [1] * 6 + [0] * 6
+    assert read.source["trajectories"][0]["runs"] == 2
     assert read.frame_ps == 1.0
     assert read.box is not None
     assert read.box[5] == pytest.approx(np.diag([3, 3, 4]))

@@ -18,6 +18,7 @@ from twofold.files.parts import Part, Particles, joined, read_array_part, read_f
 from twofold.files.store import is_store, read_ensembles
 from twofold.files.weights import Weights, as_weights, frame_weights
 from twofold.mapping import Mapping, build_mapping
+from twofold.space import displacement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,10 +145,13 @@ def _first_of(arrays: Arrays, atoms: int) -> Frames | None:
 
 
 def _check_bonds(file: Path, mapping: Mapping, frame: Frames) -> None:
-    if len(mapping.bonds) == 0 or not np.isfinite(frame.positions).all():
+    """Raises UserError when atoms that the topology bonds are not near each other in the first frame."""
+    bonds = mapping.bonds[(mapping.owner[mapping.bonds] >= 0).all(axis=1)]
+    if len(bonds) == 0 or not np.isfinite(frame.positions).all():
         return
-    ends = frame.positions[0, mapping.bonds]
-    median = float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)))
+    ends = frame.positions[0, bonds]
+    lengths = np.linalg.norm(displacement(ends[:, 0], ends[:, 1], None if frame.box is None else frame.box[0]), axis=-1)
+    median = float(np.median(lengths))
     if not BOND_RANGE[0] < median < BOND_RANGE[1]:
         raise UserError(
             f"bonds of {median:.3g} nm (median) in {file}",
@@ -171,8 +175,8 @@ def _assemble(
     source = {
         "topology": None if topology is None else str(topology),
         "trajectories": [
-            {"file": str(part.path), "frames": number, "fingerprint": fingerprint(part.path)}
-            for part, number in zip(parts, kept, strict=True)
+            {"file": str(part.path), "frames": number, "runs": runs, "fingerprint": fingerprint(part.path)}
+            for part, number, runs in zip(parts, kept, _runs(parts), strict=True)
         ],
         "mapping": particles.mapping.description if particles.mapping else {"beads": "all"},
         "stride": int(stride),
@@ -192,11 +196,14 @@ def _assemble(
     )
 
 
+def _runs(parts: list[Part]) -> list[int]:
+    """Number of trajectories in each file."""
+    return [1 if part.run is None else len(np.unique(part.run)) for part in parts]
+
+
 def _trajectories(parts: list[Part]) -> np.ndarray:
     """(frames,): files and the runs in them, counted from 0."""
-    runs, start = [], 0
-    for part in parts:
-        names, places = np.unique(np.zeros(len(part.positions)) if part.run is None else part.run, return_inverse=True)
-        runs.append(places + start)
-        start += len(names)
-    return np.concatenate(runs)
+    starts = np.cumsum([0, *_runs(parts)])
+    runs = [np.zeros(len(part.positions)) if part.run is None else part.run for part in parts]
+    places = [np.unique(run, return_inverse=True)[1] for run in runs]
+    return np.concatenate([place + start for place, start in zip(places, starts, strict=False)])
