@@ -49,7 +49,7 @@ format: $(READY)
 bench: $(READY)
 ifeq ($(NAME),)
 	@echo "Choose one (each says at its top what it measures and how long it takes):"
-	@for file in benchmarks/[a-z]*.py; do \
+	@for file in $$(grep -l __main__ benchmarks/*.py); do \
 	  name=$$(basename "$$file" .py); \
 	  printf '  make bench NAME=%-20s %s\n' "$$name" "$$(sed -n '1s/^"""//p' "$$file" | sed 's/"""$$//')"; \
 	done

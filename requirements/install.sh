@@ -17,7 +17,8 @@ find_python() {
             return
         fi
     done
-    echo "twofold needs Python 3.11 or newer; found: $("${wanted:-python3}" --version 2>&1 || true)" >&2
+    found=$("${wanted:-python3}" --version 2>/dev/null || echo "no ${wanted:-python3}")
+    echo "twofold needs Python 3.11 or newer; found: $found" >&2
     echo "Install one and name it: make install PYTHON=python3.12" >&2
     return 1
 }
@@ -41,7 +42,7 @@ if [ -x "$folder/bin/python" ] && ! new_enough "$folder/bin/python"; then
 fi
 if ! "$folder/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(find_python)
-    echo "Making $folder with $("$python" --version)"
+    echo "Making $folder with $("$python" --version); downloads up to 350 MB of packages"
     make_environment
 fi
 
@@ -51,5 +52,5 @@ if "$folder/bin/python" -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; 
 else
     versions=$here/py312.txt
 fi
-echo "Installing twofold with the versions of $versions (about 350 MB on the first call)"
+echo "Installing twofold with the versions of $versions"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$versions" --editable ".[$extras]"
