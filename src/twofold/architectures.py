@@ -42,9 +42,10 @@ class Built:
     softening: float
     optimiser: str
     learning_rate: float
+    weight_decay: float
 
 
-def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int, reason: str) -> Built:
+def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     try:
         tree = tree_of(training.beads, training.positions)
     except NotATree as error:
@@ -52,27 +53,29 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
     chart = internal_chart(tree, training.positions, training.weights)
     bonds = np.array([(tree.order[k], tree.order[tree.parent[k]]) for k in range(1, len(tree))])
     inputs = chain_features(chart, bonds_apart(len(tree), bonds), training.positions)
-    width = width or (96 if len(tree) <= SMALL else 192)
+    small = len(tree) <= SMALL
+    width, depth = width or (64 if small else 192), depth or (2 if small else 3)
     energy = InternalEnergy.build(inputs, key, width=width, depth=depth)
-    # the largest noise makes torsions uniform; the smallest blurs them by 0.7 degrees
-    return Built("internal", reason, chart, energy, NoiseSchedule(0.05, 14.0), 0.3, "muon", 4e-3)
+    # the largest noise makes torsions uniform; the smallest blurs them by 1.4 degrees
+    schedule = NoiseSchedule(0.1, 14.0)
+    return Built("internal", reason, chart, energy, schedule, 0.3, "muon", 2e-3 if small else 4e-3, 0.2)
 
 
-def _cartesian(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int, reason: str) -> Built:
+def _cartesian(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     chart = cartesian_chart(training.positions, training.weights)
     settings = beadnet.BeadNetSettings() if width is None else beadnet.BeadNetSettings(width=width)
     energy = build_beadnet(training.beads, training.positions, chart, key, settings, training.weights)
-    return Built("cartesian", reason, chart, energy, NoiseSchedule(0.004, 6.0), 0.02, "muon", 4e-3)
+    return Built("cartesian", reason, chart, energy, NoiseSchedule(0.004, 6.0), 0.02, "muon", 4e-3, 0.2)
 
 
-def _transformer(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int, reason: str) -> Built:
+def _transformer(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     chart = cartesian_chart(training.positions, training.weights)
     settings = TransformerSettings() if width is None else TransformerSettings(width=width)
     energy = build_transformer(training.beads, key, settings)
-    return Built("transformer", reason, chart, energy, NoiseSchedule(0.004, 6.0), 0.02, "adam", 4e-4)
+    return Built("transformer", reason, chart, energy, NoiseSchedule(0.004, 6.0), 0.02, "adam", 4e-4, 1e-12)
 
 
-BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int, str], Built]] = {
+BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int | None, str], Built]] = {
     "internal": _internal,
     "cartesian": _cartesian,
     "transformer": _transformer,
@@ -107,7 +110,7 @@ def _compactness(training: Ensemble) -> float:
 
 
 def build(
-    name: str, training: Ensemble, key: PRNGKeyArray, *, width: int | None = None, depth: int = 3
+    name: str, training: Ensemble, key: PRNGKeyArray, *, width: int | None = None, depth: int | None = None
 ) -> Built:
     """Chart and untrained energy for `training`; `name` may be "auto". Raises UserError for an unknown name."""
     reason = "as asked for"

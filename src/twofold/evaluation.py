@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from twofold.files.trajectories import read_positions
 from twofold.fitting import load
 from twofold.model import Model
 from twofold.molecular_dynamics import Outputs, deblurred, record_notes
-from twofold.report import ReportContent, SigmaScan, Stability, Stop, StructureSet, judged, write_report
+from twofold.report import ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
 from twofold.report.summary import write_summary_figure
 from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
@@ -60,9 +61,9 @@ def evaluate(
 ) -> Judged:
     """Compare samples and simulations of a run with a reference and write `metrics.json` and `report.html` into `out`.
 
-    reference: topology and trajectories of atoms, mapped as the run's data were; by default the frames that the run held
-    out. Training frames are refused. Frames of a simulation are first freed of the blur of its noise level by one step of
-    the probability flow, so that everything is compared with the reference as it is.
+    reference: topology and trajectories of atoms, mapped as the run's data were; by default the frames that the run
+    held out. Training frames are refused. Frames of a simulation are first freed of the blur of its noise level by one
+    step of the probability flow, so that everything is compared with the reference as it is.
     """
     folder, model = RunFolder(Path(run)), load(run)
     config = folder.read_config()
@@ -74,6 +75,10 @@ def evaluate(
         if path.exists() and not overwrite:
             raise UserError(f"{path} exists already", "a new folder", "choose another --out or remove it")
     simulations = [_read_simulation(model, path) for path in _listed(simulation)]
+    if len({one.key for one in simulations}) < len(simulations):
+        raise UserError(
+            "two simulations that started in the same way", "one from samples and one from a basin", "leave one out"
+        )
     sets = {one.key: one.frames for one in simulations}
     if samples is not None:
         sets = {"samples": FrameSet(read_positions(samples, model.beads), "samples"), **sets}
@@ -86,10 +91,8 @@ def evaluate(
     write_text(paths[0], json.dumps(record, indent=1), overwrite=overwrite)
     content = _content(folder, model, config, judge_by, sets, simulations, evaluation)
     write_report(content, paths[1], overwrite=overwrite)
-    try:
+    with contextlib.suppress(UserError):  # a molecule without two neighbouring torsions has no such figure
         write_summary_figure(content, paths[2], overwrite=overwrite)
-    except UserError:
-        pass  # a molecule without two neighbouring torsions has no such figure
     return Judged(evaluation, paths[0], paths[1])
 
 
@@ -100,13 +103,20 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
 def _read_reference(
     files: Sequence[str | Path], weights: str | Path | None, config: dict[str, Any], model: Model
 ) -> Ensemble:
-    selection = config["source"].get("beads", {}).get("beads", "all")
+    selection = _selection(config["source"])
     ensemble = read_trajectory(
         files[0], list(files[1:]), beads=selection, temperature=model.temperature, weights=weights
     )
     if ensemble.beads.names != model.beads.names:
-        raise UserError(f"a reference with {len(ensemble.beads)} other beads", f"the {len(model.beads)} beads of the run")
+        expected = f"the {len(model.beads)} beads of the run"
+        raise UserError(f"a reference with {len(ensemble.beads)} other beads", expected)
     return ensemble
+
+
+def _selection(source: dict[str, Any]) -> str:
+    """The beads that the run's data were mapped to, as they were asked for."""
+    first = source.get("parts", [source])[0]
+    return first.get("mapping", {}).get("beads", "all")
 
 
 def _read_simulation(model: Model, path: str | Path) -> _Simulation:
@@ -118,6 +128,10 @@ def _read_simulation(model: Model, path: str | Path) -> _Simulation:
     if notes.get("model") != model.identity:
         raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
     ensemble = record_ensemble(files.record)
+    if abs(ensemble.temperature - model.temperature) > 0.5:
+        raise UserError(
+            f"{path} was simulated at {ensemble.temperature:g} K", f"{model.temperature:g} K, as the reference"
+        )
     positions = deblurred(model, ensemble.positions, notes["sigma"])
     key = notes["kind"]
     frames = FrameSet(positions, key, replica=ensemble.trajectory, frame_ps=ensemble.frame_ps)
@@ -138,6 +152,8 @@ def _content(
     drawn += [_thinned(key, one.positions, one.weights, one.replica) for key, one in sets.items()]
     main = next((one.summary for one in simulations if one.key == "simulation" and one.summary), {})
     scan = model.report["noise_level"]
+    tiles = {"training, minutes": round(model.report["seconds"] / 60, 1), "updates": model.report["settings"]["steps"]}
+    stability, speed = simulated(main) if main else (None, {})
     return ReportContent(
         beads=model.beads,
         title=f"twofold: {folder.path.name}",
@@ -153,8 +169,8 @@ def _content(
             unit="units of the chart",
             overridden=main.get("sigma", model.sigma_star) != scan["chosen"],
         ),
-        stability=_stability(main) if main else None,
-        speed=_speed(main, model),
+        stability=stability,
+        speed=tiles | speed,
         settings=model.report["settings"] | {"architecture used": model.report["architecture"]},
         versions=config["versions"],
         seeds={"fit": model.report["settings"]["seed"]},
@@ -172,27 +188,3 @@ def _thinned(key: Any, positions: np.ndarray, weights: Any, trajectory: Any) -> 
         None if trajectory is None else trajectory[stride],
         len(positions),
     )
-
-
-def _stability(summary: dict[str, Any]) -> Stability:
-    heat = summary["temperatures"]
-    return Stability(
-        summary["replicas"],
-        summary["length_ps"],
-        [Stop(stop["replica"], stop["time_ps"], stop["names"], stop["reason"]) for stop in summary["stops"]],
-        summary["temperature"],
-        heat["kinetic"],
-        heat["kinetic_error"],
-        heat["configurational"],
-        heat["configurational_error"],
-    )
-
-
-def _speed(summary: dict[str, Any], model: Model) -> dict[str, Any]:
-    tiles: dict[str, Any] = {"training, minutes": round(model.report["seconds"] / 60, 1)}
-    tiles["updates"] = model.report["settings"]["steps"]
-    if summary:
-        tiles["replica-steps per second"] = round(summary["speed"]["rate"])
-        tiles["ns per day, all replicas"] = round(summary["speed"]["ns_per_day"])
-        tiles["time step, fs"] = summary["timestep"]["timestep_fs"]
-    return tiles

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from twofold.errors import UserError
 
 
@@ -30,6 +32,10 @@ class Packaged:
     free_energy: Path
     temperature: float
     frame_ps: float
+
+    def weights(self) -> np.ndarray:
+        """Weights of the training frames, then of the held-out ones."""
+        return np.concatenate([np.load(self.training_weights), np.load(self.held_out_weights)])
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
 from tyro.conf import Positional, UseAppendAction, arg
 
 from twofold.errors import UserError
 
 Files = Positional[tuple[Path, ...]]
+Simulations = UseAppendAction[tuple[Path, ...]]
+BeadChoice = Annotated[str, arg(help="ca, backbone, backbone+cb, heavy, all, an MDTraj selection or a YAML file")]
 
 
 def fit(
@@ -20,7 +21,7 @@ def fit(
     /,
     *,
     out: Annotated[Path, arg(help="new folder of the run")],
-    beads: Annotated[str, arg(help="ca, backbone, backbone+cb, heavy, all, an MDTraj selection or a YAML file")] = "backbone",
+    beads: BeadChoice = "backbone",
     temperature: Annotated[float | None, arg(help="of the simulation, K")] = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
@@ -84,8 +85,8 @@ def sample(
     out: Annotated[Path, arg(help="XTC or DCD; a PDB of the beads is written beside it")],
     number: Annotated[int, arg(help="conformations")] = 10_000,
     seed: Annotated[int, arg(help="seed")] = 0,
-    steps: Annotated[int, arg(help="steps from noise to structure")] = 60,
-    solver: Annotated[str, arg(help="ode (probability flow) or sde (reverse diffusion)")] = "ode",
+    steps: Annotated[int, arg(help="steps from noise to structure")] = 100,
+    solver: Annotated[str, arg(help="sde (reverse diffusion) or ode (probability flow)")] = "sde",
 ) -> None:
     """Draw independent conformations.
 
@@ -174,7 +175,7 @@ def evaluate(
     *,
     out: Annotated[Path, arg(help="folder for metrics.json and report.html")],
     samples: Annotated[Path | None, arg(help="what twofold sample wrote")] = None,
-    simulation: Annotated[UseAppendAction[tuple[Path, ...]], arg(help="what twofold simulate wrote; may be repeated")] = (),
+    simulation: Annotated[Simulations, arg(help="what twofold simulate wrote; may be repeated")] = (),
     reference: Annotated[tuple[Path, ...], arg(help="topology and trajectories (the part that was held out)")] = (),
     reference_weights: Annotated[Path | None, arg(help="weights of the reference")] = None,
     bins: Annotated[int, arg(help="bins of a torsion")] = 60,
@@ -208,7 +209,7 @@ def prepare(
     *,
     out: Annotated[Path, arg(help="data.h5, which twofold fit accepts in place of files")],
     temperature: Annotated[float, arg(help="of the simulation, K")],
-    beads: Annotated[str, arg(help="ca, backbone, backbone+cb, heavy, all, an MDTraj selection or a YAML file")] = "backbone",
+    beads: BeadChoice = "backbone",
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
@@ -272,6 +273,14 @@ def ala2(
     generate_ala2(out, length_ns, seed, bias, resume)
 
 
+def reference() -> None:
+    """Generate a reference trajectory to fit and to judge by; see `twofold reference --help`.
+
+    Example: twofold reference ala2 --length-ns 10 --out reference
+    """
+    raise UserError("no system", "twofold reference ala2")
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit,
     "sample": sample,
@@ -280,5 +289,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "demo": demo,
     "doctor": doctor,
-    "reference ala2": ala2,
+    "reference": reference,
 }
+GROUPS: dict[str, dict[str, Callable[..., Any]]] = {"reference": {"ala2": ala2}}
+"""Commands that have commands of their own."""

@@ -74,7 +74,7 @@ def torsion_orders(chart: InternalChart, harmonics: int) -> np.ndarray:
 
 
 def chain_features(
-    chart: InternalChart, apart: np.ndarray, positions: np.ndarray, *, harmonics: int = 4, fade: float = 0.5
+    chart: InternalChart, apart: np.ndarray, positions: np.ndarray, *, harmonics: int = 2, fade: float = 0.5
 ) -> ChainFeatures:
     """Features for a chart, scaled by the training frames `positions` (frames, beads, 3) in nm.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -46,8 +45,8 @@ def draw_samples(
     number: int,
     *,
     seed: int = 0,
-    steps: int = 60,
-    solver: str = "ode",
+    steps: int = 100,
+    solver: str = "sde",
     noise: float | None = None,
     batch: int = BATCH,
     region: Any = None,
@@ -55,8 +54,8 @@ def draw_samples(
 ) -> Samples:
     """`number` independent conformations.
 
-    solver: "ode" (probability flow, Heun) or "sde" (reverse diffusion), `steps` from the largest noise to the smallest,
-    after which the rest of the blur is taken out by one step of the flow. noise: leave the samples at this noise level
+    solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in `steps`
+    from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur. noise: leave the samples at this noise level
     instead. batch: conformations at a time; halved as long as memory does not hold it. The result depends on `seed` and
     on the size of the batch that was used, which is written into `settings`. Raises UserError for numbers out of range.
     """

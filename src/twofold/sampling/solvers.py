@@ -19,20 +19,25 @@ def _score(model: Energy, system: System, y: Array, sigma: Array) -> Array:
     return scores(model, system, y, jnp.full(y.shape[0], sigma))
 
 
+def _flow_step(model: Energy, system: System, chart: Chart, y: Array, now: Array, after: Array) -> Array:
+    """Heun's step of the probability flow `dy/dsigma = -sigma s(y, sigma)` from level `now` to `after`."""
+    slope = -now * _score(model, system, y, now)
+    guess = y + (after - now) * slope
+    corrected = -after * _score(model, system, guess, after)
+    return jax.vmap(chart.wrap)(y + 0.5 * (after - now) * (slope + corrected))
+
+
 def heun(
     model: Energy, system: System, chart: Chart, y: Float[Array, "batch ..."], levels: Array, key: PRNGKeyArray
 ) -> Float[Array, "batch ..."]:
-    """Probability flow `dy/dsigma = -sigma s(y, sigma)` from the first level to the last, by Heun's method.
+    """Probability flow from the first level to the last, by Heun's method.
 
-    Karras et al., NeurIPS 2022, algorithm 1 without churn. `key` is not used.
+    Karras et al., NeurIPS 2022, algorithm 1. `key` is not used.
     """
+    del key
 
     def step(y: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
-        now, after = pair
-        slope = -now * _score(model, system, y, now)
-        guess = y + (after - now) * slope
-        corrected = -after * _score(model, system, guess, after)
-        return jax.vmap(chart.wrap)(y + 0.5 * (after - now) * (slope + corrected)), None
+        return _flow_step(model, system, chart, y, *pair), None
 
     return jax.lax.scan(step, y, (levels[:-1], levels[1:]))[0]
 
@@ -40,20 +45,20 @@ def heun(
 def reverse_sde(
     model: Energy, system: System, chart: Chart, y: Float[Array, "batch ..."], levels: Array, key: PRNGKeyArray
 ) -> Float[Array, "batch ..."]:
-    """Reverse SDE `dy = -2 sigma s dsigma + sqrt(2 sigma) dW` (Song et al., ICLR 2021), one step from level to level.
+    """Reverse SDE `dy = -2 sigma s dsigma + sqrt(2 sigma) dW` (Song et al., ICLR 2021) by splitting.
 
-    Each step is the exact update for a score that is linear in y over the step (the ancestral rule of variance
-    exploding noise): drift `(now^2 - after^2) s`, variance `after^2 (now^2 - after^2) / now^2`.
+    A step from level a to b first adds the noise of the SDE, of variance a^2 - b^2, which takes the samples to level
+    `sqrt(2 a^2 - b^2)`, and then follows the probability flow down to b by Heun's method (Karras et al., NeurIPS 2022,
+    algorithm 2, with the churn of the SDE). The fresh noise lets samples forget errors of the score at higher levels,
+    which the flow would carry to the end.
     """
 
     def step(carry: tuple[Array, PRNGKeyArray], pair: tuple[Array, Array]) -> tuple[tuple[Array, PRNGKeyArray], None]:
-        y, key = carry
-        now, after = pair
+        (y, key), (now, after) = carry, pair
         key, draw = jax.random.split(key)
-        drop = now**2 - after**2
-        noise = jax.vmap(chart.project)(jax.random.normal(draw, y.shape))
-        y = y + drop * _score(model, system, y, now) + after / now * jnp.sqrt(drop) * noise
-        return (jax.vmap(chart.wrap)(y), key), None
+        added = now**2 - after**2
+        y = y + jnp.sqrt(added) * jax.vmap(chart.project)(jax.random.normal(draw, y.shape))
+        return (_flow_step(model, system, chart, y, jnp.sqrt(now**2 + added), after), key), None
 
     return jax.lax.scan(step, (y, key), (levels[:-1], levels[1:]))[0][0]
 

@@ -25,7 +25,7 @@ def save_checkpoint(path: Path, state: TrainingState, notes: dict[str, Any]) -> 
     arrays = {f"leaf_{place:05d}": np.asarray(leaf) for place, leaf in enumerate(jax.tree.leaves(plain))}
     header = json.dumps({"format": FORMAT, "version": VERSION, "notes": notes})
     with atomic_path(path, overwrite=True) as temporary:
-        np.savez(temporary, header=np.array(header), **arrays)
+        np.savez(temporary, header=np.array(header), **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def load_checkpoint(path: Path, like: TrainingState) -> tuple[TrainingState, dict[str, Any]]:

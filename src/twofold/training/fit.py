@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from twofold import architectures
+from twofold.chart.noising import noised_positions
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.model import Model
@@ -21,8 +22,7 @@ from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
 from twofold.training.loop import Trainer, TrainingData, TrainingState, training_data
 from twofold.training.noise_level import choose_noise_level
-from twofold.training.settings import TrainingSettings
-from twofold.chart.noising import noised_positions
+from twofold.training.settings import TrainingSettings, load_settings
 
 VALIDATIONS = 25
 """Times that the held-out loss is measured over a run."""
@@ -75,10 +75,14 @@ def fit_ensembles(
         if len(part) < LEAST_FRAMES:
             raise UserError(f"{len(part)} {name} frames", f"at least {LEAST_FRAMES}", "give longer trajectories")
     if settings.architecture != "auto" and settings.architecture not in architectures.BUILDERS:
-        raise UserError(f"architecture {settings.architecture!r}", f"auto or one of {', '.join(architectures.BUILDERS)}")
+        known = ", ".join(architectures.BUILDERS)
+        raise UserError(f"architecture {settings.architecture!r}", f"auto or one of {known}")
     folder = RunFolder(Path(out))
+    folder.check_new()
+    # built first, so that a molecule that does not suit the architecture leaves no folder behind
+    fit = _Fit(folder, training, held_out, settings, progress, stopped)
     folder.create(training, held_out, {"settings": settings.model_dump(), "source": training.source})
-    return _Fit(folder, training, held_out, settings, progress, stopped).run(resume=False)
+    return fit.run(resume=False)
 
 
 def resume_fit(
@@ -92,7 +96,7 @@ def resume_fit(
     A fit that is complete is loaded as it is.
     """
     folder = RunFolder(Path(out))
-    settings = TrainingSettings(**folder.read_config()["settings"])
+    settings = load_settings(None, **folder.read_config()["settings"])
     if (folder.model / "model.json").is_file():
         return Model.load(folder.model)
     training, held_out = folder.read_data()
@@ -120,22 +124,23 @@ class _Fit:
             settings.architecture, training, model_key, width=settings.width, depth=settings.depth
         )
         self.settings = _with_defaults(settings, self.built)
-        self.data = training_data(self.built.chart, training.positions, training.weights)
-        self.unseen = training_data(self.built.chart, held_out.positions, held_out.weights)
+        self.data = training_data(self.built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
+        self.unseen = training_data(self.built.chart, jnp.asarray(held_out.positions), jnp.asarray(held_out.weights))
 
     def run(self, resume: bool) -> Model:
         trainer = self._trainer(1)
         notes: dict[str, Any] = {"seconds": 0.0}
         if resume:
-            state, notes = load_checkpoint(self.folder.checkpoint, trainer.initial(self.built.energy, self.training_key))
+            fresh = trainer.initial(self.built.energy, self.training_key)
+            state, notes = load_checkpoint(self.folder.checkpoint, fresh)
             self.settings = self.settings.model_copy(update={"steps": notes["steps"]})
-            self.folder.trim_log(int(state.step))
         else:
             if self.settings.steps is None:
                 self.settings = self.settings.model_copy(update={"steps": self._steps_that_fit()})
             state = trainer.initial(self.built.energy, self.training_key)
         steps = self.settings.steps
         assert steps is not None
+        self.folder.trim_log(int(state.step))
         self._write_config()
         trainer = self._trainer(steps)
         state, seconds = self._train(trainer, state, steps, notes["seconds"])
@@ -148,8 +153,9 @@ class _Fit:
     def _write_config(self) -> None:
         # what was asked for stays beside what was used, which now has all numbers
         config = self.folder.read_config()
-        config |= {"settings": self.settings.model_dump(), "architecture": self.built.name, "reason": self.built.reason}
-        self.folder.write_config({k: v for k, v in config.items() if k not in ("format", "version", "units", "versions")})
+        used = {"settings": self.settings.model_dump(), "architecture": self.built.name, "reason": self.built.reason}
+        head = ("format", "version", "units", "versions")
+        self.folder.write_config({name: value for name, value in config.items() if name not in head} | used)
 
     def _steps_that_fit(self) -> int:
         """Number of steps that fill the minutes, by timing the compiled step once on a state that is thrown away."""
@@ -167,9 +173,7 @@ class _Fit:
         left = 60.0 * minutes - 1.5 * (now - self.began)
         return chunk * max(1, int(left / (now - start) * TIMED_CHUNKS))
 
-    def _train(
-        self, trainer: Trainer, state: TrainingState, steps: int, before: float
-    ) -> tuple[TrainingState, float]:
+    def _train(self, trainer: Trainer, state: TrainingState, steps: int, before: float) -> tuple[TrainingState, float]:
         chunk = self.settings.chunk
         many, rest = trainer.many(chunk), steps % chunk
         every = max(chunk, steps // VALIDATIONS // chunk * chunk)
@@ -182,7 +186,7 @@ class _Fit:
             previous = jax.tree.map(jnp.copy, state)
             state, losses = run(state, self.data)
             loss = float(jnp.mean(losses))
-            if not np.isfinite(loss):
+            if not np.isfinite(loss) or not bool(_all_finite(state)):
                 self._save(previous, steps, before + time.perf_counter() - start)
                 raise UserError(
                     f"the loss is not finite after step {step}; the last good state is in {self.folder.checkpoint}",
@@ -217,9 +221,7 @@ class _Fit:
     def _finish(self, trainer: Trainer, state: TrainingState, seconds: float) -> Model:
         self.progress(FitProgress("choosing the noise level for simulation"))
         energy, chart = trainer.model(state.average), self.built.chart
-        scan = choose_noise_level(
-            energy, chart, self.built.schedule, self.unseen.coordinates, self.held_out.weights
-        )
+        scan = choose_noise_level(energy, chart, self.built.schedule, self.unseen.coordinates, self.held_out.weights)
         report = {
             "architecture": self.built.name,
             "reason": self.built.reason,
@@ -248,11 +250,18 @@ class _Fit:
 
 
 @jax.jit
+def _all_finite(state: TrainingState) -> Any:
+    # a gradient can be broken where the loss is not, and shows only in the next step
+    leaves = jax.tree.leaves((state.parameters, state.average))
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+
+
+@jax.jit
 def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any) -> Any:
     keys = jax.random.split(key, 8)
     return jnp.mean(jax.lax.map(lambda one: trainer.loss(parameters, data, one), keys))
 
 
 def _with_defaults(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
-    defaults = {name: getattr(built, name) for name in ("optimiser", "learning_rate", "softening")}
+    defaults = {name: getattr(built, name) for name in ("optimiser", "learning_rate", "weight_decay", "softening")}
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})

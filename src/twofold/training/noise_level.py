@@ -75,7 +75,7 @@ def _decide(levels: np.ndarray, losses: np.ndarray, share: np.ndarray) -> NoiseL
     differences = [_block_error(row - losses[best], share) for row in losses]
     level = best
     for place in range(best + 1, len(levels)):
-        if mean[place] - mean[best] > differences[place]:
+        if not mean[place] - mean[best] <= differences[place]:  # also where the loss is not finite
             break
         level = place
     return NoiseLevelScan(levels.tolist(), mean.tolist(), errors, differences, float(levels[level]))

@@ -15,7 +15,10 @@ RMS = 0.2
 
 
 def build_optimiser(settings: TrainingSettings) -> optax.GradientTransformation:
-    """Clipped gradients, linear warm-up, cosine decay to zero.
+    """Clipped gradients, linear warm-up, cosine decay to zero, decoupled weight decay.
+
+    Without weight decay the loss at small noise, which is implicit score matching on the frames, is lowered by a spike of
+    the density at every frame: the held-out loss then rises within minutes.
 
     Muon (Jordan et al. 2024) replaces the momentum of a matrix by its nearest orthogonal matrix. On the energies here it
     needs about half the steps of Adam. `optimiser: adam` in the settings gives plain Adam, as the published baseline uses.
@@ -24,11 +27,17 @@ def build_optimiser(settings: TrainingSettings) -> optax.GradientTransformation:
     rate = optax.warmup_cosine_decay_schedule(
         0.0, settings.learning_rate or 0.0, min(settings.warmup, steps // 10 + 1), steps + 1, 0.0
     )
+    decay = settings.weight_decay or 0.0
     clip = optax.clip_by_global_norm(settings.clip)
     if settings.optimiser == "adam":
-        return optax.chain(clip, optax.adam(rate, b2=0.99))
+        return optax.chain(clip, optax.adamw(rate, b2=0.99, weight_decay=decay))
     muon = optax.contrib.muon(
-        rate, adam_b2=0.99, muon_weight_dimension_numbers=matrix_axes, consistent_rms=RMS
+        rate,
+        adam_b2=0.99,
+        weight_decay=decay,
+        adam_weight_decay=decay,
+        muon_weight_dimension_numbers=matrix_axes,
+        consistent_rms=RMS,
     )
     return optax.chain(clip, muon)
 

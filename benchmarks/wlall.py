@@ -1,0 +1,140 @@
+"""Pentapeptide Trp-Leu-Ala-Leu-Leu, twenty beads: quality of samples and simulation over training time.
+
+    python benchmarks/wlall.py DATA runs/bench-wlall --minutes 5 20 60 --seeds 3 --write benchmarks/wlall.md
+
+DATA is a folder with the 500-ns trajectories 00 to 19 of the pentapeptide and their PDB (mdshare, CC-BY 4.0; Scherer et
+al., JCTC 11, 5525, 2015). Trajectories 00-15 train, 16-19 score.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from common import command_line, header, quantity, spread, table
+from twofold import evaluation, fitting
+from twofold.files.trajectories import write_trajectory
+from twofold.run_folder import RunFolder
+
+RESIDUES = ("LEU2", "ALA3", "LEU4")
+HELD_OUT = range(16, 20)
+SAMPLES = 20_000
+
+
+def main(
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="folder of the trajectories")],
+    folder: Annotated[
+        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
+    ],
+    /,
+    minutes: tuple[float, ...] = (5.0, 20.0, 60.0),
+    seeds: int = 3,
+    architectures: tuple[str, ...] = ("auto",),
+    replicas: int = 200,
+    length_ps: float = 100.0,
+    write: Path | None = None,
+) -> None:
+    """Run the benchmark and print its table."""
+    lines = header("Pentapeptide WLALL, twenty beads", command_line())
+    rows, floors = [], None
+    for architecture in architectures:
+        for time in minutes:
+            found = [
+                one_run(
+                    data, folder / f"{architecture}-{time:g}min-{seed}", architecture, time, seed, replicas, length_ps
+                )
+                for seed in range(seeds)
+            ]
+            rows += report(architecture, time, found)
+            floors = floors or floor_row(found[0])
+            print("\n".join(table(COLUMNS, [floors, *rows])), flush=True)
+    lines += [
+        "Trained on trajectories 00-15, scored on 16-19 (20,004 frames; 60 x 60 bins). JS in nats, in draws of n frames "
+        "against all held-out frames; the floor is the same score of training frames. Mean ± standard error over seeds. "
+        f"Samples: {SAMPLES}, 60 Heun steps. Simulation: {replicas} replicas x {length_ps:g} ps from samples, frames freed of "
+        "the noise of sigma* by one step of the probability flow. Targets at 20 minutes: phi/psi <= 1.3 x floor, end-to-end "
+        "and far pairs <= 2 x floor, wrong hands and cis bonds < 0.1 %, clashes <= reference + 0.1 %, all replicas stable.",
+        "",
+        *table(COLUMNS, [floors or (), *rows]),
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if write:
+        write.write_text(text + "\n", encoding="utf-8")
+
+
+COLUMNS = (
+    "architecture", "minutes", "updates", "set", *(f"phi/psi {r}" for r in RESIDUES), "end-to-end", "far pairs",
+    "wrong hands, %", "cis, %", "clashes, %", "stable", "replica-steps/s",
+)  # fmt: skip
+
+
+def one_run(
+    data: Path, folder: Path, architecture: str, minutes: float, seed: int, replicas: int, length_ps: float
+) -> dict[str, Any]:
+    """Fit, sample, simulate and score; a finished run is read back."""
+    run = RunFolder(folder / "run")
+    files = [data / f"pentapeptide-{number:02d}-500ns-impl-solv.xtc" for number in range(20)]
+    if not (run.model / "model.json").is_file():
+        fitting.fit(
+            data / "pentapeptide-impl-solv.pdb",
+            [file for number, file in enumerate(files) if number not in HELD_OUT],
+            held_out=[files[number] for number in HELD_OUT],
+            beads="backbone+cb",
+            temperature=300.0,
+            out=run.path,
+            minutes=minutes,
+            seed=seed,
+            architecture=architecture,
+        )
+    model = fitting.load(run.path)
+    if not (folder / "metrics.json").is_file():
+        write_trajectory(
+            folder / "samples.dcd", model.sample(SAMPLES, seed=seed).positions, model.beads, overwrite=True
+        )
+        if not (folder / "simulation.json").is_file():
+            model.simulate(folder / "simulation.dcd", replicas=replicas, length_ps=length_ps, frame_ps=1.0, seed=seed)
+        evaluation.evaluate(
+            run.path, out=folder, samples=folder / "samples.dcd", simulation=folder / "simulation.dcd", overwrite=True
+        )
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return {"metrics": metrics, "report": model.report}
+
+
+def _scores(result: dict[str, Any], field: str) -> list[float]:
+    names = [f"phi/psi {residue} JS" for residue in RESIDUES] + ["end-to-end distance JS", "far-pair distances JS"]
+    return [quantity(result, name)[field] for name in names]
+
+
+def _faults(result: dict[str, Any], field: str) -> list[float]:
+    return [100 * quantity(result, name)[field] for name in ("wrong-handed centres", "cis peptide bonds", "clashes")]
+
+
+def floor_row(found: dict[str, Any]) -> tuple[Any, ...]:
+    """The floor, and the faults of the reference itself."""
+    result = found["metrics"]["sets"]["samples"]
+    scores = [f"{value:.4f}" for value in _scores(result, "floor")]
+    return ("floor", "", "", "reference", *scores, *(f"{value:.3f}" for value in _faults(result, "reference")), "", "")
+
+
+def report(architecture: str, minutes: float, found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Rows of one training time."""
+    rows = []
+    name = found[0]["report"]["architecture"]
+    updates = spread([one["report"]["settings"]["steps"] for one in found], 3)
+    for kind in ("samples", "simulation"):
+        results = [one["metrics"]["sets"][kind] for one in found]
+        columns = zip(*(_scores(result, "value") + _faults(result, "value") for result in results), strict=True)
+        cells = [spread(column, 3) for column in columns]
+        moving = [one["metrics"]["simulations"]["simulation"] for one in found]
+        stable = ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving) if kind == "simulation" else ""
+        rate = spread([one["speed"]["rate"] for one in moving], 3) if kind == "simulation" else ""
+        label = name if architecture == "auto" else architecture
+        rows.append((label, f"{minutes:g}", updates, kind, *cells, stable, rate))
+    return rows
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
