@@ -1,0 +1,79 @@
+"""Cartesian coordinates of a molecule in free space: centred, in units of one length."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from twofold.chart.base import Chart
+from twofold.energy.base import Fixed
+
+SMALLEST_MODE = 1e-8
+"""Least variance of a mode, as a share of the largest: keeps exactly rigid directions invertible."""
+
+
+class CartesianChart(Chart, Fixed):
+    """Positions without their mean over beads, divided by `length` in nm (the standard deviation of the centred data).
+
+    Because orientation is free, the covariance of the coordinates is the same for the three axes and has none between
+    them: `C = <x x^T>/3`, beads by beads. `modes` (beads, beads-1) and `variances` (beads-1,) are its eigenvectors and
+    eigenvalues, smallest first, without the null mode of the removed mean.
+    """
+
+    length: Array
+    modes: Array
+    variances: Array
+
+    @property
+    def beads(self) -> int:
+        """Number of beads."""
+        return self.modes.shape[0]
+
+    @property
+    def dimension(self) -> int:
+        return 3 * (self.beads - 1)
+
+    def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
+        return self.project(positions) / self.length
+
+    def decode(self, coordinates: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
+        return coordinates * self.length
+
+    def log_jacobian(self, coordinates: Float[Array, "beads 3"]) -> Float[Array, ""]:
+        return jnp.zeros((), coordinates.dtype)
+
+    def project(self, noise: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
+        return noise - jnp.mean(noise, axis=0, keepdims=True)
+
+    def wrap(self, coordinates: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
+        return coordinates
+
+    def prior(self, key: PRNGKeyArray, sigma_max: float) -> Float[Array, "beads 3"]:
+        """A draw from the Gaussian with the data's covariance and isotropic noise of `sigma_max` on top."""
+        amplitude = jnp.sqrt(self.variances + sigma_max**2)
+        normal = jax.random.normal(key, (self.beads - 1, 3), self.modes.dtype)
+        return jnp.matmul(self.modes * amplitude, normal, precision=jax.lax.Precision.HIGHEST)
+
+
+def cartesian_chart(positions: np.ndarray, weights: np.ndarray | None = None) -> CartesianChart:
+    """Chart fitted to frames (frames, beads, 3) in nm with weights (frames,); statistics in float64."""
+    frames = np.asarray(positions, np.float64)
+    count = frames.shape[1]
+    share = np.ones(len(frames)) if weights is None else np.asarray(weights, np.float64)
+    share = share / share.sum()
+    centred = (frames - frames.mean(1, keepdims=True)) * np.sqrt(share)[:, None, None]
+    rows = centred.swapaxes(1, 2).reshape(-1, count)
+    covariance = rows.T @ rows / 3.0
+    length = np.sqrt(np.trace(covariance) / count)
+    values, vectors = np.linalg.eigh(_free_of_mean(covariance / length**2, count))
+    values, vectors = values[1:], vectors[:, 1:]
+    values = np.maximum(values, SMALLEST_MODE * values[-1])
+    as_array = lambda table: jnp.asarray(table, jnp.float32)  # noqa: E731
+    return CartesianChart(length=as_array(length), modes=as_array(vectors), variances=as_array(values))
+
+
+def _free_of_mean(covariance: np.ndarray, count: int) -> np.ndarray:
+    """The covariance with its null mode, the mean over beads, pushed below every other eigenvalue."""
+    return covariance - np.full((count, count), 1.0 / count) * np.trace(covariance)
