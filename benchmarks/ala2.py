@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import tyro
 from common import command_line, header, quantity, spread, table
+
 from twofold import evaluation, fitting, packaged
 from twofold.analysis.observables import distances
 from twofold.architectures import build

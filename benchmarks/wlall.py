@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 from common import command_line, header, quantity, spread, table
+
 from twofold import evaluation, fitting
 from twofold.files.trajectories import write_trajectory
 from twofold.run_folder import RunFolder

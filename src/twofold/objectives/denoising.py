@@ -40,9 +40,9 @@ def antithetic(
 ) -> Float[Array, " batch"]:
     """Denoising loss on the pair `y+- = x +- sigma eps`, less its part that does not depend on the model.
 
-    `L = (|s+|^2 + |s-|^2)/4 + eps.(s+ - s-)/(2 sigma)`: half the mean of the two plain losses without `|eps|^2/sigma^2`.
-    As sigma goes to zero the second term becomes Hutchinson's estimate of the divergence of the score, and the loss
-    implicit score matching, so that its variance stays bounded where that of the plain loss explodes.
+    `L = (|s+|^2 + |s-|^2)/4 + eps.(s+ - s-)/(2 sigma)`: the mean of the two plain losses without
+    `|eps|^2/(2 sigma^2)`. As sigma goes to zero the second term becomes Hutchinson's estimate of the divergence of the
+    score, and the loss implicit score matching: its variance stays bounded where that of the plain one explodes.
     """
     level = _spread(sigma, x)
     both = jnp.concatenate([x + level * noise, x - level * noise])

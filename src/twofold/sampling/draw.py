@@ -54,13 +54,20 @@ def draw_samples(
 ) -> Samples:
     """`number` independent conformations.
 
-    solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in `steps`
-    from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur. noise: leave the samples at this noise level
-    instead. batch: conformations at a time; halved as long as memory does not hold it. The result depends on `seed` and
-    on the size of the batch that was used, which is written into `settings`. Raises UserError for numbers out of range.
+    solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in
+    `steps` from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur.
+    noise: leave the samples at this noise level instead. batch: conformations at a time; halved as long as memory does
+    not hold it. The result depends on `seed` and on the batch that was used, which is written into `settings`.
+    Raises UserError for numbers out of range.
     """
-    if number < 1 or steps < 1 or seed < 0:
-        raise UserError(f"{number} samples in {steps} steps with seed {seed}", "positive numbers")
+    if number < 1 or steps < 1:
+        raise UserError(f"{number} samples in {steps} steps", "at least one of both")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed {seed}", "a whole number from 0 to 4294967295")
+    if noise is not None and not schedule.smallest <= noise < schedule.largest:
+        raise UserError(
+            f"noise {noise:g}", f"from {schedule.smallest:g} to {schedule.largest:g}, the range that was trained"
+        )
     if solver not in SOLVERS:
         raise UserError(f"solver {solver!r}", f"one of {', '.join(SOLVERS)}")
     levels = schedule.descent(steps) if noise is None else NoiseSchedule(noise, schedule.largest).descent(steps)

@@ -61,9 +61,17 @@ class Trainer(eqx.Module):
 
     def initial(self, model: Energy, key: PRNGKeyArray) -> TrainingState:
         """State before the first step."""
-        parameters = jax.tree.map(jnp.copy, eqx.filter(model, trainable(model)))
-        average = jax.tree.map(jnp.copy, parameters)  # buffers are donated, so none may be held twice
-        return TrainingState(parameters, average, build_optimiser(self.settings).init(parameters), key, jnp.array(0))
+        parameters = eqx.filter(model, trainable(model))
+        state = TrainingState(
+            parameters,
+            parameters,
+            build_optimiser(self.settings).init(parameters),
+            jax.random.key_data(key),
+            jnp.array(0),
+        )
+        # the buffers of a state are donated to the next step, so that none may be held twice
+        state = jax.tree.map(jnp.copy, state)
+        return state._replace(key=jax.random.wrap_key_data(state.key))
 
     def model(self, parameters: Any) -> Energy:
         """The energy with these parameters."""

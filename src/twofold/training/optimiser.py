@@ -17,11 +17,11 @@ RMS = 0.2
 def build_optimiser(settings: TrainingSettings) -> optax.GradientTransformation:
     """Clipped gradients, linear warm-up, cosine decay to zero, decoupled weight decay.
 
-    Without weight decay the loss at small noise, which is implicit score matching on the frames, is lowered by a spike of
-    the density at every frame: the held-out loss then rises within minutes.
+    Without weight decay the loss at small noise, which is implicit score matching on the frames, is lowered by a
+    spike of the density at every frame: the held-out loss then rises within minutes.
 
-    Muon (Jordan et al. 2024) replaces the momentum of a matrix by its nearest orthogonal matrix. On the energies here it
-    needs about half the steps of Adam. `optimiser: adam` in the settings gives plain Adam, as the published baseline uses.
+    Muon (Jordan et al. 2024) replaces the momentum of a matrix by its nearest orthogonal matrix. On the energies here
+    it needs about half the steps of Adam, which `optimiser: adam` in the settings gives back.
     """
     steps = settings.steps or 1
     rate = optax.warmup_cosine_decay_schedule(
