@@ -50,7 +50,7 @@ class CartesianChart(Chart, Fixed):
     def wrap(self, coordinates: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
         return coordinates
 
-    def prior(self, key: PRNGKeyArray, sigma_max: float) -> Float[Array, "beads 3"]:
+    def prior(self, key: PRNGKeyArray, sigma_max: float | Float[Array, ""]) -> Float[Array, "beads 3"]:
         """A draw from the Gaussian with the data's covariance and isotropic noise of `sigma_max` on top."""
         amplitude = jnp.sqrt(self.variances + sigma_max**2)
         normal = jax.random.normal(key, (self.beads - 1, 3), self.modes.dtype)

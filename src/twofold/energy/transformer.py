@@ -18,6 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from equinox.nn import LayerNorm, Linear
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.beads import Beads
@@ -60,23 +61,23 @@ class GatedResidual(eqx.Module):
 class Attention(eqx.Module):
     """Attention over beads with displacements in keys and values, without a tensor of pairs."""
 
-    query: eqx.nn.Linear
-    key_value: eqx.nn.Linear
-    edge: eqx.nn.Linear
-    out: eqx.nn.Linear
+    query: Linear
+    key_value: Linear
+    edge: Linear
+    out: Linear
     heads: int = eqx.field(static=True)
 
     def __init__(self, width: int, heads: int, key: PRNGKeyArray) -> None:
         keys = jax.random.split(key, 4)
         inner = heads * HEAD_WIDTH
         self.heads = heads
-        self.query = eqx.nn.Linear(width, inner, key=keys[0])
-        self.key_value = eqx.nn.Linear(width, 2 * inner, key=keys[1])
-        self.edge = eqx.nn.Linear(width, inner, key=keys[2])
-        self.out = eqx.nn.Linear(inner, width, key=keys[3])
+        self.query = Linear(width, inner, key=keys[0])
+        self.key_value = Linear(width, 2 * inner, key=keys[1])
+        self.edge = Linear(width, inner, key=keys[2])
+        self.out = Linear(inner, width, key=keys[3])
 
     def __call__(
-        self, hidden: Float[Array, "beads width"], x: Float[Array, "beads 3"], step: eqx.nn.Linear
+        self, hidden: Float[Array, "beads width"], x: Float[Array, "beads 3"], step: Linear
     ) -> Float[Array, "beads width"]:
         weight = self.edge.weight @ step.weight
         constant = self.edge(step(jnp.zeros(3, x.dtype)))
@@ -95,21 +96,21 @@ class Attention(eqx.Module):
 class TransformerBlock(eqx.Module):
     """Attention and a feed-forward layer of fourfold width, each behind a layer norm and a gated residual."""
 
-    norms: tuple[eqx.nn.LayerNorm, eqx.nn.LayerNorm]
+    norms: tuple[LayerNorm, LayerNorm]
     gates: tuple[GatedResidual, GatedResidual]
     attention: Attention
-    expand: eqx.nn.Linear
-    contract: eqx.nn.Linear
+    expand: Linear
+    contract: Linear
 
     def __init__(self, width: int, heads: int, key: PRNGKeyArray) -> None:
         keys = jax.random.split(key, 5)
-        self.norms = (eqx.nn.LayerNorm(width), eqx.nn.LayerNorm(width))
+        self.norms = (LayerNorm(width), LayerNorm(width))
         self.gates = (GatedResidual(width, keys[0]), GatedResidual(width, keys[1]))
         self.attention = Attention(width, heads, keys[2])
-        self.expand = eqx.nn.Linear(width, 4 * width, key=keys[3])
-        self.contract = eqx.nn.Linear(4 * width, width, key=keys[4])
+        self.expand = Linear(width, 4 * width, key=keys[3])
+        self.contract = Linear(4 * width, width, key=keys[4])
 
-    def __call__(self, hidden: Array, x: Float[Array, "beads 3"], step: eqx.nn.Linear) -> Float[Array, "beads width"]:
+    def __call__(self, hidden: Array, x: Float[Array, "beads 3"], step: Linear) -> Float[Array, "beads width"]:
         hidden = self.gates[0](self.attention(jax.vmap(self.norms[0])(hidden), x, step), hidden)
         inner = jax.nn.gelu(jax.vmap(self.expand)(jax.vmap(self.norms[1])(hidden)), approximate=False)
         return self.gates[1](jax.vmap(self.contract)(inner), hidden)
@@ -122,9 +123,9 @@ class GraphTransformer(Energy):
 
     nodes: Array
     time: Array
-    step: eqx.nn.Linear
+    step: Linear
     blocks: tuple[TransformerBlock, ...]
-    last: eqx.nn.Linear
+    last: Linear
 
     def __init__(self, beads: int, settings: TransformerSettings, key: PRNGKeyArray) -> None:
         keys = jax.random.split(key, settings.layers + 3)
@@ -132,8 +133,8 @@ class GraphTransformer(Energy):
         bound = 1 / np.sqrt(beads + 1)
         draws = jax.random.uniform(keys[0], (beads + 2, settings.width), minval=-bound, maxval=bound)
         self.nodes, self.time = draws[:beads] + draws[beads], draws[beads + 1]
-        self.step = eqx.nn.Linear(3, settings.width, key=keys[1])
-        self.last = eqx.nn.Linear(settings.width, "scalar", key=keys[2])
+        self.step = Linear(3, settings.width, key=keys[1])
+        self.last = Linear(settings.width, "scalar", key=keys[2])
         self.blocks = tuple(TransformerBlock(settings.width, settings.heads, one) for one in keys[3:])
 
     def energy(self, system: Any, x: Float[Array, "beads 3"], sigma: Float[Array, ""]) -> Float[Array, ""]:
