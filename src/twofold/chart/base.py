@@ -40,5 +40,5 @@ class Chart(eqx.Module):
         """Coordinates brought back to their fundamental domain (angles to one turn)."""
 
     @abstractmethod
-    def prior(self, key: PRNGKeyArray, sigma_max: float) -> Float[Array, "..."]:
+    def prior(self, key: PRNGKeyArray, sigma_max: float | Float[Array, ""]) -> Float[Array, "..."]:
         """One draw from the density that the data have at the largest noise level."""

@@ -89,7 +89,7 @@ class ZMatrix(Fixed):
         return positions[self.inverse_order]
 
     def _frames(self, angle: Array, torsion: Array) -> Float[Array, "beads 3 3"]:
-        """Orientation of every bead, in columns: its bond, the normal to it in the plane of the angle, their product."""
+        """Orientation of every bead, in columns: bond, normal to it in the plane of the angle, their product."""
         cos_a, sin_a, cos_t, sin_t = -jnp.cos(angle), jnp.sin(angle), jnp.cos(torsion), jnp.sin(torsion)
         first = jnp.stack([cos_a, sin_a * cos_t, sin_a * sin_t], -1)
         second = jnp.stack([-sin_a, cos_a * cos_t, cos_a * sin_t], -1)
@@ -171,7 +171,7 @@ class InternalChart(Chart, Fixed):
         torsions = wrap_angle(self.soft_torsions(coordinates))
         return jnp.concatenate([coordinates[: self.stiff_count], torsions / TORSION_UNIT])
 
-    def prior(self, key: PRNGKeyArray, sigma_max: float) -> Float[Array, " coordinates"]:
+    def prior(self, key: PRNGKeyArray, sigma_max: float | Float[Array, ""]) -> Float[Array, " coordinates"]:
         lines, circles = jax.random.split(key)
         deviation = jnp.sqrt(1.0 + sigma_max**2) * jax.random.normal(lines, (self.stiff_count,))
         torsions = jax.random.uniform(circles, (self.soft_count,), minval=-jnp.pi, maxval=jnp.pi)

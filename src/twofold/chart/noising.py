@@ -10,7 +10,7 @@ from twofold.chart.base import Chart
 
 
 def noised_positions(chart: Chart, positions: np.ndarray, sigma: float, seed: int) -> np.ndarray:
-    """Frames (frames, beads, 3) in nm with noise of level `sigma` in the chart: what the model's density is blurred by."""
+    """Frames (frames, beads, 3) in nm with noise of level `sigma` in the chart: the blur of the model's density."""
     return np.asarray(_noised(chart, jnp.asarray(positions, jnp.float32), jnp.float32(sigma), jax.random.key(seed)))
 
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from twofold.beads import Beads
 
+RING_SLACK = 1.2
+"""Length over that of the longest bond up to which a stiff pair closes a ring; two bonds in a row span about 1.6."""
+
 
 class NotATree(Exception):
     """The bonds do not make one connected tree; the text says why."""
@@ -31,7 +34,7 @@ class BeadTree:
 
     @property
     def ancestry(self) -> np.ndarray:
-        """Matrix (places, places): one where the column is the row's bead or one of its ancestors, the root left out."""
+        """Matrix (places, places): one where the column is the row's bead or an ancestor of it, without the root."""
         matrix = np.zeros((len(self), len(self)), np.float32)
         for place in range(1, len(self)):
             matrix[place] = matrix[self.parent[place]]
@@ -113,7 +116,7 @@ def stiff_bonds(positions: np.ndarray, tolerance: float = 0.12) -> np.ndarray:
     """Bonds (bonds, 2) of a molecule without topology: the shortest spanning tree over its stiff pairs.
 
     `positions` are (frames, beads, 3) in nm. A pair is stiff if the standard deviation of its distance is below
-    `tolerance` times the mean. A stiff pair that the tree leaves four or more bonds apart and that is no longer than
+    `tolerance` times the mean. A stiff pair that the tree leaves four or more bonds apart and that is about as short as
     its longest bond closes a ring; it is added, so that `bead_tree` finds it.
     """
     frames = positions[:: max(1, len(positions) // 2000)].astype(np.float64)
@@ -134,7 +137,8 @@ def stiff_bonds(positions: np.ndarray, tolerance: float = 0.12) -> np.ndarray:
     apart = bonds_apart(count, np.array(bonds, int).reshape(-1, 2))
     for pair in stiff:
         i, j = int(rows[pair]), int(columns[pair])
-        if 4 <= apart[i, j] < count and mean[pair] <= longest:
+        # the tree leaves out the longest bond of a ring: it is never shorter than the others
+        if 4 <= apart[i, j] < count and mean[pair] <= RING_SLACK * longest:
             bonds.append((i, j))
     return np.array(sorted(bonds), int).reshape(-1, 2)
 

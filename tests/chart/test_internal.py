@@ -1,0 +1,171 @@
+"""Internal coordinates: round trips, the exact Jacobian, whitening."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import synthetic
+from twofold.beads import Beads
+from twofold.chart.internal import TORSION_UNIT, ZMatrix, internal_chart, wrap_angle
+from twofold.chart.noising import noised_positions
+from twofold.chart.tree import bead_tree
+
+MOLECULES = {
+    "three": Beads.anonymous(3, bonds=[(0, 1), (1, 2)]),
+    "four": Beads.anonymous(4, bonds=[(0, 1), (1, 2), (2, 3)]),
+    "chain": synthetic.dipeptide(),
+    "branched": synthetic.branched(),
+    "star": Beads.anonymous(5, bonds=[(0, 1), (0, 2), (0, 3), (0, 4)]),
+}
+
+
+@pytest.fixture(scope="module", params=MOLECULES)
+def case(request):
+    beads = MOLECULES[request.param]
+    positions = synthetic.frames(beads, 600)
+    return beads, positions, internal_chart(synthetic.tree(beads), positions, np.ones(len(positions)))
+
+
+def distances(positions):
+    return np.linalg.norm(positions[..., :, None, :] - positions[..., None, :, :], axis=-1)
+
+
+def volumes(positions):
+    """Signed volumes of consecutive quadruples of beads."""
+    edges = np.diff(positions, axis=-2)
+    return np.einsum("...i,...i", np.cross(edges[..., :-2, :], edges[..., 1:-1, :]), edges[..., 2:, :])
+
+
+def test_round_trip_up_to_rigid_motion(case):
+    beads, positions, chart = case
+    back = np.asarray(jax.jit(jax.vmap(lambda x: chart.decode(chart.encode(x))))(positions[:100]))
+    np.testing.assert_allclose(distances(back), distances(positions[:100]), atol=3e-6)
+    np.testing.assert_allclose(volumes(back), volumes(positions[:100]), atol=1e-7)
+    assert chart.dimension == 3 * len(beads) - 6
+
+
+def test_coordinates_come_back(case):
+    _, positions, chart = case
+    coordinates = jax.jit(jax.vmap(chart.encode))(positions[:50])
+    again = jax.jit(jax.vmap(lambda q: chart.wrap(chart.encode(chart.decode(q)))))(coordinates)
+    np.testing.assert_allclose(again, jax.jit(jax.vmap(chart.wrap))(coordinates), atol=3e-3)
+
+
+def in_double(chart):
+    return jax.tree.map(lambda a: a.astype(jnp.float64) if eqx.is_inexact_array(a) else a, chart)
+
+
+def test_log_jacobian_is_the_determinant_with_rigid_motions(case):
+    """|det (dx/dq, rotations, translations)| over exp(log_jacobian) is the same for all conformations."""
+    beads, positions, chart = case
+    with jax.enable_x64(True):
+        chart = in_double(chart)
+        coordinates = jax.jit(jax.vmap(chart.encode))(jnp.asarray(positions[:6], jnp.float64))
+
+        def logarithms(q):
+            x = chart.decode(q)
+            columns = jax.jacfwd(chart.decode)(q).reshape(3 * len(beads), -1)
+            turns = jnp.cross(jnp.eye(3)[:, None], x[None]).reshape(3, -1).T
+            shifts = jnp.tile(jnp.eye(3), (len(beads), 1))
+            return jnp.linalg.slogdet(jnp.concatenate([columns, turns, shifts], 1))[1], chart.log_jacobian(q)
+
+        found, claimed = jax.jit(jax.vmap(logarithms))(coordinates)
+        difference = np.asarray(found - claimed)
+    np.testing.assert_allclose(difference, difference[0], atol=1e-7)
+    assert np.ptp(found) > 0.01
+
+
+def test_measures_what_was_put_in():
+    """Against a builder that places bead after bead, signs of torsions included."""
+    tree = synthetic.tree(MOLECULES["branched"])
+    rng = np.random.default_rng(3)
+    given = (rng.uniform(0.1, 0.2, (50, 6)), rng.uniform(1.0, 2.5, (50, 5)), rng.uniform(-np.pi, np.pi, (50, 4)))
+    zmatrix = ZMatrix(tree)
+    found = jax.jit(jax.vmap(lambda positions: zmatrix.measure(positions)))(synthetic.placed(tree, *given))
+    np.testing.assert_allclose(found[0], given[0], atol=1e-6)
+    np.testing.assert_allclose(found[1], given[1], atol=1e-5)
+    np.testing.assert_allclose(wrap_angle(found[2] - given[2]), 0.0, atol=2e-5)
+
+
+def test_measures_against_closed_forms():
+    zmatrix = ZMatrix(bead_tree(4, np.array([(0, 1), (1, 2), (2, 3)])))
+    x = np.array([[0.0, 1, 0], [0, 0, 0], [2, 0, 0], [2, 0, 3]], np.float32)
+    measure = jax.jit(lambda positions: zmatrix.measure(positions))
+    lengths, angles, torsions = measure(x)
+    np.testing.assert_allclose(sorted(lengths), [1, 2, 3], atol=1e-6)
+    np.testing.assert_allclose(angles, np.pi / 2, atol=1e-6)
+    # IUPAC: clockwise seen from the front is positive
+    np.testing.assert_allclose(torsions, [np.pi / 2], atol=1e-6)
+    np.testing.assert_allclose(measure(np.float32([1, 1, -1]) * x)[2], [-np.pi / 2], atol=1e-6)
+
+
+def test_whitened_coordinates_have_unit_covariance(case):
+    _, positions, chart = case
+    coordinates = np.asarray(jax.jit(jax.vmap(chart.encode))(positions), np.float64)[:, : chart.stiff_count]
+    np.testing.assert_allclose(coordinates.mean(0), 0.0, atol=2e-3)
+    np.testing.assert_allclose(np.cov(coordinates.T, bias=True), np.eye(chart.stiff_count), atol=2e-3)
+
+
+def test_stiff_and_soft_torsions():
+    beads = MOLECULES["branched"]
+    chart = internal_chart(synthetic.tree(beads), synthetic.frames(beads, 600), np.ones(600))
+    improper = np.asarray(chart.zmatrix.improper)[3:]
+    np.testing.assert_array_equal(chart.soft, np.flatnonzero(~improper))
+    np.testing.assert_array_equal(chart.stiff, np.flatnonzero(improper))
+
+
+def test_weights_count_as_repeated_frames():
+    beads = synthetic.dipeptide()
+    positions = synthetic.frames(beads, 300)
+    weights = np.random.default_rng(1).integers(0, 3, 300)
+    weighted = internal_chart(synthetic.tree(beads), positions, weights.astype(float))
+    repeated = internal_chart(synthetic.tree(beads), np.repeat(positions, weights, axis=0), np.ones(weights.sum()))
+    np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-5)
+    np.testing.assert_allclose(weighted.colouring, repeated.colouring, atol=1e-6)
+
+
+def test_a_stiff_torsion_near_half_a_turn_is_not_cut():
+    """A trans peptide bond sits at 180 degrees, where the angle jumps by a turn."""
+    rng = np.random.default_rng(0)
+    tree = bead_tree(4, np.array([(0, 1), (1, 2), (2, 3)]))
+    torsion = np.pi + rng.normal(0, 0.1, (500, 1))
+    lengths, angles = rng.normal(0.14, 0.002, (500, 3)), rng.normal(2.0, 0.05, (500, 2))
+    x = synthetic.placed(tree, lengths, angles, torsion)
+    chart = internal_chart(tree, x, np.ones(500))
+    assert chart.soft_count == 0
+    coordinates = np.asarray(jax.jit(jax.vmap(chart.encode))(x))
+    assert np.abs(coordinates).max() < 5.0
+
+
+def test_wrap_brings_torsions_to_one_turn(case):
+    _, positions, chart = case
+    q = chart.encode(jnp.asarray(positions[0]))
+    turn = jnp.where(jnp.arange(q.size) < chart.stiff_count, 0.0, 2 * jnp.pi / TORSION_UNIT)
+    np.testing.assert_allclose(chart.wrap(q + 3 * turn), chart.wrap(q), atol=2e-4)
+    np.testing.assert_array_equal(chart.wrap(q)[: chart.stiff_count], q[: chart.stiff_count])
+    assert np.abs(np.asarray(chart.soft_torsions(chart.wrap(q + turn)))).max(initial=0) <= np.pi + 1e-6
+    np.testing.assert_allclose(wrap_angle(jnp.array([3.5, -3.5])), [3.5 - 2 * np.pi, 2 * np.pi - 3.5], atol=1e-6)
+
+
+def test_prior_is_the_noised_density():
+    beads = MOLECULES["branched"]
+    chart = internal_chart(synthetic.tree(beads), synthetic.frames(beads, 600), np.ones(600))
+    prior = jax.jit(jax.vmap(lambda key: chart.prior(key, 3.0)))
+    draws = np.asarray(prior(jax.random.split(jax.random.key(0), 20_000)))
+    lines, circles = draws[:, : chart.stiff_count], draws[:, chart.stiff_count :] * TORSION_UNIT
+    np.testing.assert_allclose(lines.var(0), 10.0, rtol=0.05)
+    np.testing.assert_allclose(np.abs(np.exp(1j * circles).mean(0)), 0.0, atol=0.03)
+    assert np.abs(circles).max() <= np.pi
+
+
+def test_noise_widens_whitened_coordinates_by_its_own_variance():
+    beads = synthetic.dipeptide()
+    positions = synthetic.frames(beads, 4000)
+    chart = internal_chart(synthetic.tree(beads), positions, np.ones(4000))
+    noised = noised_positions(chart, positions, 0.5, seed=1)
+    coordinates = np.asarray(jax.jit(jax.vmap(chart.encode))(noised))[:, : chart.stiff_count]
+    np.testing.assert_allclose(np.cov(coordinates.T), 1.25 * np.eye(chart.stiff_count), atol=0.1)
+    np.testing.assert_array_equal(noised, noised_positions(chart, positions, 0.5, seed=1))
+    assert np.abs(noised - noised_positions(chart, positions, 0.5, seed=2)).max() > 1e-3
