@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from twofold.ensemble import Ensemble, split
-from twofold.errors import UserError
 from twofold.files.readers import read_trajectory
 from twofold.model import Model
 from twofold.run_folder import RunFolder
@@ -39,19 +38,18 @@ def fit(
 ) -> Model:
     """Fit a model to trajectories and keep everything in the new run folder `out`.
 
-    topology, trajectories, beads, temperature (K), weights, stride, length_unit: as `twofold.files.readers.read_trajectory`.
+    topology, trajectories, beads, temperature (K), weights, stride, length_unit: as for
+    `twofold.files.readers.read_trajectory`.
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
-    them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled by
-    `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`.
+    them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
+    by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`.
 
     Raises UserError for anything wrong with the files or the settings.
     """
     if resume:
         return resume_fit(out, progress=progress, stopped=stopped)
     chosen = load_settings(config, **settings)
-    target = RunFolder(Path(out)).path
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} exists already", "a new folder", "choose another --out, or continue it with --resume")
+    RunFolder(Path(out)).check_new()
     progress(FitProgress("reading trajectories"))
     training, unseen = read_split(
         topology,
@@ -80,7 +78,8 @@ def read_split(
         return split(read_trajectory(topology, files, **reading), fraction)
     # read separately, so that it is plain which trajectory came from which file
     whole = read_trajectory(topology, [*files, *held_out], **reading)
-    seen = int(read_trajectory(topology, files, **(reading | {"weights": None})).trajectory.max()) + 1
+    without = {name: value for name, value in reading.items() if name != "weights"}
+    seen = int(read_trajectory(topology, files, **without).trajectory.max()) + 1
     return split(whole, held_out_trajectories=tuple(range(seen, int(whole.trajectory.max()) + 1)))
 
 

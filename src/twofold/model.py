@@ -21,7 +21,7 @@ from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy
 from twofold.errors import UserError
-from twofold.files.atomic import atomic_path, write_text
+from twofold.files.atomic import atomic_path, check_target, write_text
 from twofold.files.trees import pack, read_arrays, unpack
 from twofold.noise import NoiseSchedule
 from twofold.sampling.draw import Samples, draw_samples
@@ -42,7 +42,8 @@ class CoarseForceField(eqx.Module):
 
     def energy(self, positions: Float[Array, "beads 3"]) -> Float[Array, ""]:
         """Potential of mean force of one conformation in kJ/mol, up to a constant."""
-        return self.thermal * self.network.of_positions(None, self.chart, positions, self.sigma)
+        with jax.default_matmul_precision("float32"):
+            return self.thermal * self.network.of_positions(None, self.chart, positions, self.sigma)
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,10 @@ class Model:
     def _evaluate(self, function: Any, positions_nm: Any, sigma: float | None) -> np.ndarray:
         positions = np.asarray(positions_nm, np.float32)
         if positions.shape[-2:] != (len(self.beads), 3) or positions.ndim not in (2, 3):
-            raise UserError(
-                f"positions of shape {positions.shape}", f"({len(self.beads)}, 3) or (frames, {len(self.beads)}, 3) in nm"
-            )
-        values = np.asarray(function(self.force_field(sigma), jnp.asarray(np.atleast_3d(positions).reshape(-1, *positions.shape[-2:]))))
+            count = len(self.beads)
+            raise UserError(f"positions of shape {positions.shape}", f"({count}, 3) or (frames, {count}, 3) in nm")
+        frames = jnp.asarray(positions if positions.ndim == 3 else positions[None])
+        values = np.asarray(function(self.force_field(sigma), frames))
         return values[0] if positions.ndim == 2 else values
 
     def sample(self, number: int, **options: Any) -> Samples:
@@ -131,8 +132,9 @@ class Model:
             "report": self.report,
             "identity": self.identity,
         }
-        # the JSON comes last: a folder that has it is complete
-        with atomic_path(folder / "model.npz", overwrite=overwrite) as path:
+        check_target(folder / "model.json", overwrite=overwrite)
+        # the JSON comes last: a folder that has it is complete, arrays without it are what a kill left
+        with atomic_path(folder / "model.npz", overwrite=True) as path:
             np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
         write_text(folder / "model.json", json.dumps(description, indent=1), overwrite=overwrite)
 
@@ -141,33 +143,46 @@ class Model:
         """Read what `save` wrote. Raises UserError for a folder without a model, or one of another version."""
         description = read_description(Path(folder) / "model.json")
         arrays = read_arrays(Path(folder) / "model.npz")
-        model = Model(
-            beads=Beads.from_dict(description["beads"]),
-            temperature=description["temperature"],
-            chart=unpack(description["chart"], arrays, CLASSES),
-            network=unpack(description["network"], arrays, CLASSES),
-            schedule=NoiseSchedule(**description["schedule"]),
-            sigma_star=description["sigma_star"],
-            region=Region(*(jnp.asarray(arrays[f"region/{name}"]) for name in Region._fields)),
-            report=description["report"],
-        )
-        if model.identity != description["identity"]:
+        try:
+            model = _assemble(description, arrays)
+            same = model.identity == description["identity"]
+        except UserError as error:
+            raise UserError(f"{folder}: {error.found}", error.expected, error.do) from error
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise UserError(
+                f"{folder}: a part of the model is missing or damaged ({error!r})", "a whole model", "fit it again"
+            ) from error
+        if not same:
             raise UserError(f"{folder}: model.json and model.npz do not belong together", "one model", "fit it again")
         return model
+
+
+def _assemble(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+    return Model(
+        beads=Beads.from_dict(description["beads"]),
+        temperature=description["temperature"],
+        chart=unpack(description["chart"], arrays, CLASSES),
+        network=unpack(description["network"], arrays, CLASSES),
+        schedule=NoiseSchedule(**description["schedule"]),
+        sigma_star=description["sigma_star"],
+        region=Region(*(jnp.asarray(arrays[f"region/{name}"]) for name in Region._fields)),
+        report=description["report"],
+    )
 
 
 def read_description(path: Path) -> dict[str, Any]:
     """The JSON of a model. Raises UserError when it is missing, damaged, foreign, or of another version."""
     if not path.is_file():
-        raise UserError(f"no model at {path.parent}", "a run that was fitted to the end", "run twofold fit, or fit --resume")
+        expected = "a run that was fitted to the end"
+        raise UserError(f"no model at {path.parent}", expected, "run twofold fit, or fit --resume")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error})", "a model of twofold", "fit it again") from error
-    if description.get("format") != FORMAT:
-        raise UserError(f"{path} has format {description.get('format')!r}", FORMAT, "check the folder")
-    if description.get("version") != VERSION:
-        raise UserError(f"{path} has version {description.get('version')}", f"version {VERSION}", "use a matching twofold")
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise UserError(f"{path} is no description of a model", f"one of format {FORMAT!r}", "check the folder")
+    if (version := description.get("version")) != VERSION:
+        raise UserError(f"{path} has version {version}", f"version {VERSION}", "use a matching twofold")
     return description
 
 

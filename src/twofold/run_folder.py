@@ -51,12 +51,16 @@ class RunFolder:
         """Folder of the fitted model."""
         return self.path / "model"
 
-    def create(self, training: Ensemble, held_out: Ensemble, config: dict[str, Any]) -> None:
-        """Make the folder. Raises UserError when it exists and is not empty."""
+    def check_new(self) -> None:
+        """Raises UserError when something is there already."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(
                 f"{self.path} exists already", "a new folder", "choose another --out, or continue it with --resume"
             )
+
+    def create(self, training: Ensemble, held_out: Ensemble, config: dict[str, Any]) -> None:
+        """Make the folder. Raises UserError when it exists and is not empty."""
+        self.check_new()
         self.path.mkdir(parents=True, exist_ok=True)
         write_ensembles(self.data, [training, held_out])
         self.write_config(config)
@@ -74,8 +78,10 @@ class RunFolder:
             config = json.loads(self.config.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{self.config} is not JSON ({error})", "the settings of a run") from error
-        if (config.get("format"), config.get("version")) != (FORMAT, VERSION):
-            raise UserError(f"{self.config} has version {config.get('version')}", f"{FORMAT}, version {VERSION}")
+        if not isinstance(config, dict) or config.get("format") != FORMAT or "settings" not in config:
+            raise UserError(f"{self.config} does not hold the settings of a run", f"a file of format {FORMAT!r}")
+        if (version := config.get("version")) != VERSION:
+            raise UserError(f"{self.config} has version {version}", f"version {VERSION}", "use a matching twofold")
         return config
 
     def read_data(self) -> tuple[Ensemble, Ensemble]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -52,7 +53,7 @@ def unpack(node: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, ty
 
 
 def _module(node: dict[str, Any], arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:
-    name = node.get("module")
+    name = str(node.get("module"))
     if name not in classes:
         raise UserError(f"a model with a part {name!r}", f"one of {', '.join(sorted(classes))}", "update twofold")
     kind = classes[name]
@@ -69,11 +70,10 @@ def _module(node: dict[str, Any], arrays: Mapping[str, np.ndarray], classes: Map
 def read_arrays(path: Any) -> dict[str, np.ndarray]:
     """All arrays of an npz file, without pickle. Raises UserError for a file that is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        # opened here, because NumPy leaves a damaged archive open
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
     except FileNotFoundError as error:
         raise UserError(f"no file {path}", "what twofold wrote", "check the name") from error
     except Exception as error:
-        raise UserError(
-            f"{path} cannot be read ({error})", "a whole npz file", "fit again, or restore the file"
-        ) from error
+        raise UserError(f"{path} cannot be read ({error})", "a whole npz file", "fit again, or restore it") from error
