@@ -1,0 +1,146 @@
+"""The training step: known answers, weights of frames, averages, the schedule of the learning rate."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from synthetic import Line
+from twofold.energy.base import Energy, Fixed
+from twofold.noise import NoiseSchedule
+from twofold.training.loop import Trainer, TrainingData, draw_frames, random_turns, training_data
+from twofold.training.optimiser import build_optimiser
+from twofold.training.settings import TrainingSettings
+
+VARIANCE = np.array([0.3, 1.0, 2.5])
+FRAMES = 4000
+
+
+class Scale(Fixed):
+    factor: jax.Array
+
+
+class Widths(Energy):
+    """Exact for Gaussian data when `logarithm` is ln of their variance."""
+
+    logarithm: jax.Array
+    table: Scale
+
+    def energy(self, system, x, sigma):
+        return 0.5 * jnp.sum(self.table.factor * x**2 / (jnp.exp(self.logarithm) + sigma**2))
+
+
+@pytest.fixture(scope="module")
+def data():
+    x = np.random.default_rng(0).standard_normal((FRAMES, 3))
+    x = (x - x.mean(0)) / x.std(0) * np.sqrt(VARIANCE)
+    return training_data(Line(3), jnp.asarray(x, jnp.float32), jnp.ones(FRAMES))
+
+
+def trainer_of(model, **changes):
+    values = {"steps": 200, "batch": 512, "optimiser": "adam", "learning_rate": 0.05, "warmup": 10, "softening": 0.05}
+    return Trainer(model, Line(3), None, NoiseSchedule(0.02, 5.0), TrainingSettings(**(values | changes)))
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    """One compiled run of 200 steps, on both losses."""
+    results = {}
+    for loss in ("antithetic", "denoising"):
+        model = Widths(jnp.zeros(3), Scale(jnp.float32(1.0)))
+        trainer = trainer_of(model, loss=loss, ema=0.98)
+        state, losses = trainer.many(200)(trainer.initial(model, jax.random.key(1)), data)
+        results[loss] = (trainer.model(state.average), np.asarray(losses), state)
+    return results
+
+
+@pytest.mark.parametrize("loss", ["antithetic", "denoising"])
+def test_the_exact_score_of_gaussian_data_is_recovered(trained, loss):
+    model, losses, state = trained[loss]
+    np.testing.assert_allclose(np.exp(model.logarithm), VARIANCE, rtol=0.12)
+    assert losses[-20:].mean() < losses[:5].mean()
+    assert int(state.step) == 200
+
+
+def test_tables_are_left_as_they_are(trained):
+    model, _, state = trained["antithetic"]
+    assert float(model.table.factor) == 1.0
+    assert state.parameters.table.factor is None
+
+
+def test_the_average_forgets_the_start_and_then_forgets_slowly(data):
+    model = Widths(jnp.zeros(3), Scale(jnp.float32(1.0)))
+    trainer = trainer_of(model, ema=0.999, batch=32)
+    many = trainer.many(10)
+
+    def coefficient(step):
+        """Share that an average from before still has ten steps later."""
+        ends = []
+        for shift in (0.0, 1000.0):
+            state = trainer.initial(model, jax.random.key(1))
+            average = jax.tree.map(lambda leaf, shift=shift: leaf + shift, state.average)
+            state, _ = many(state._replace(average=average, step=jnp.array(step)), data)
+            ends.append(np.asarray(state.average.logarithm))
+        return (ends[1] - ends[0]).mean() / 1000
+
+    assert coefficient(0) < 0.01
+    assert coefficient(200_000) == pytest.approx(0.999**10, abs=1e-4)
+
+
+def test_frames_are_drawn_in_proportion_to_their_weights():
+    weights = np.random.default_rng(3).gamma(1.0, 1.0, 40)
+    weights[[0, 7, 39]] = 0.0
+    one = training_data(Line(1), jnp.arange(40.0)[:, None], jnp.asarray(weights))
+    draw = jax.jit(jax.vmap(lambda key: draw_frames(one, key, 16)))
+    found = np.asarray(draw(jax.random.split(jax.random.key(0), 2000))).astype(int).ravel()
+    counts, expected = np.bincount(found, minlength=40), weights / weights.sum() * 32_000
+    assert counts[[0, 7, 39]].sum() == 0
+    some = expected > 0
+    # systematic resampling scatters less than independent draws, whose chi-square would be about 36
+    assert np.sum((counts - expected)[some] ** 2 / expected[some]) < 60
+
+
+def test_a_weight_of_one_frame_is_that_frame():
+    weights = np.zeros(5)
+    weights[2] = 3.0
+    one = training_data(Line(1), jnp.arange(5.0)[:, None], jnp.asarray(weights))
+    assert set(np.asarray(draw_frames(one, jax.random.key(0), 9)).ravel()) == {2.0}
+
+
+@pytest.mark.parametrize("optimiser", ["adam"])
+def test_learning_rate_warms_up_and_falls_as_a_cosine(optimiser):
+    settings = TrainingSettings(steps=200, warmup=15, learning_rate=0.01, optimiser=optimiser)
+    rule = build_optimiser(settings)
+
+    def step(state, _):
+        # a gradient that never changes: the update of Adam is the learning rate
+        update, state = rule.update(jnp.float32(1.0), state, jnp.float32(0.0))
+        return state, -update
+
+    rate = np.asarray(jax.lax.scan(step, rule.init(jnp.float32(0.0)), None, length=200)[1])
+    assert rate[0] < 0.002
+    assert rate.max() == pytest.approx(0.01, rel=0.01)
+    assert 10 <= rate.argmax() <= 20
+    assert rate[-1] < 1e-5
+    middle = rate[rate.argmax() + (200 - rate.argmax()) // 2]
+    assert middle == pytest.approx(0.005, rel=0.05)
+    assert (np.diff(rate[20:]) < 0).all()
+
+
+def test_random_turns_keep_distances():
+    x = jax.random.normal(jax.random.key(0), (50, 4, 3))
+    turned = random_turns(jax.random.key(1), x)
+    np.testing.assert_allclose(
+        jnp.linalg.norm(turned[:, 0] - turned[:, 3], axis=-1), jnp.linalg.norm(x[:, 0] - x[:, 3], axis=-1), rtol=1e-4
+    )
+    assert np.abs(np.asarray(turned - x)).mean() > 0.3
+
+
+def test_trainer_keeps_the_structure_of_the_model(data):
+    model = Widths(jnp.zeros(3), Scale(jnp.float32(1.0)))
+    state = trainer_of(model).initial(model, jax.random.key(0))
+    whole = trainer_of(model).model(state.parameters)
+    assert eqx.tree_equal(whole, model)
+    assert isinstance(data, TrainingData)
+    assert float(data.cumulative[-1]) == 1.0

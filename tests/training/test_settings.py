@@ -1,0 +1,47 @@
+import pytest
+
+from twofold.errors import UserError
+from twofold.training.settings import TrainingSettings, load_settings
+
+
+def test_given_settings_overrule_the_file(tmp_path):
+    path = tmp_path / "fit.yaml"
+    path.write_text("batch: 32\nseed: 4\n")
+    settings = load_settings(path, seed=9, steps=None)
+    assert (settings.batch, settings.seed, settings.steps) == (32, 9, None)
+    assert load_settings(None) == TrainingSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("learning_rat: 1", "learning_rat"),
+        ("batch: 0", "batch"),
+        ("batch: many", "batch"),
+        ("ema: 1.0", "ema"),
+        ("optimiser: sgd", "optimiser"),
+        ("- a\n- b", "list"),
+        ("a: [", "cannot be read"),
+        ("seed: -1", "seed"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(tmp_path, text, found):
+    path = tmp_path / "fit.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=found) as caught:
+        load_settings(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_or_binary_file(tmp_path):
+    with pytest.raises(UserError, match=r"none\.yaml"):
+        load_settings(tmp_path / "none.yaml")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x01\x80")
+    with pytest.raises(UserError, match="binary"):
+        load_settings(tmp_path / "binary")
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, float("nan")])
+def test_minutes_must_be_positive(value):
+    with pytest.raises(UserError, match="minutes"):
+        load_settings(None, minutes=value)
