@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from twofold.files.atomic import check_target, write_text
 from twofold.files.trajectories import check_suffix, read_positions
 from twofold.model import Model
 from twofold.simulation.export import export_table, export_trajectory
-from twofold.simulation.record import Record
+from twofold.simulation.record import Header, Record
 from twofold.simulation.region import Region
 from twofold.simulation.run import Progress, simulate
 from twofold.simulation.settings import SimulationSettings
@@ -75,13 +76,14 @@ def simulate_model(
     progress: Callable[[Progress], None] | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Simulate `replicas` for `length_ps` each; writes record, trajectory with PDB, table and summary beside `out`.
+    """Simulate `replicas` for `length_ps` each; writes record, trajectory with PDB, table and summary at `out`.
 
     start: positions (replicas, beads, 3) in nm or a trajectory of beads whose frames are dealt out to the replicas; by
     default samples of the model with the noise of the simulated density. start_basin: a condition on a torsion, as
-    "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only from samples that fulfil it. temperature: K;
-    the model holds at that of its data, another one is a plain Langevin bath on the same energy. sigma: noise level of
-    the force field instead of the stored one. Raises UserError as `twofold.simulation.run.simulate` does.
+    "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only from samples that fulfil it. frame_ps:
+    time between frames; by default a two-hundredth of the length. temperature: K; the model holds at that of its data,
+    another one is a plain Langevin bath on the same energy. sigma: noise level of the force field instead of the stored
+    one. resume: continue the record beside `out`. Raises UserError as `twofold.simulation.run.simulate` does.
     """
     files = Outputs.at(out)
     if not resume:
@@ -89,21 +91,25 @@ def simulate_model(
             check_target(path)
     if replicas < 1:
         raise UserError(f"{replicas} replicas", "at least one")
+    before = _before(files.record) if resume else None
     level = model.sigma_star if sigma is None else sigma
     settings = SimulationSettings(
         temperature=model.temperature if temperature is None else temperature,
         length_ps=length_ps,
-        frame_ps=max(length_ps / FRAMES, 0.1) if frame_ps is None else frame_ps,
+        frame_ps=_frame_ps(length_ps, before) if frame_ps is None else frame_ps,
         timestep_fs=timestep_fs,
         friction=friction,
         integrator=integrator,
         seed=seed,
     )
+    force_field = model.force_field(level)
     positions = None if resume else starting_positions(model, replicas, level, start, start_basin, seed)
     kind = "basin" if start_basin else "simulation"
     notes = {"model": model.identity, "sigma": level, "kind": kind, "start": start_basin or _described(start)}
+    # how a record began is told by the record, not by the options of whoever goes on with it
+    notes = before.notes if before else notes
     summary = simulate(
-        model.force_field(level),
+        force_field,
         positions,
         settings,
         files.record,
@@ -118,6 +124,16 @@ def simulate_model(
     export_table(files.record, files.table, overwrite=resume)
     write_text(files.summary, json.dumps(summary.to_dict() | notes, indent=1), overwrite=resume)
     return summary
+
+
+def _before(path: Path) -> Header:
+    with Record.open(path) as record:
+        return record.header
+
+
+def _frame_ps(length_ps: float, before: Header | None) -> float:
+    """Time between frames where none is asked for: that of the record, which a greater length must not change."""
+    return before.settings.frame_ps if before else max(length_ps / FRAMES, 0.1)
 
 
 def _described(start: Any) -> str:
@@ -146,7 +162,9 @@ def starting_positions(
         drawn = model.sample(START_BATCH * replicas, seed=seed, noise=sigma).positions
         drawn = drawn[in_basin(model.beads, drawn, start_basin)]
         if not len(drawn):
-            raise UserError(f"none of {START_BATCH * replicas} samples has {start_basin}", "some", "choose another basin")
+            raise UserError(
+                f"none of {START_BATCH * replicas} samples has {start_basin}", "some", "choose another basin"
+            )
         return np.resize(drawn, (replicas, *drawn.shape[1:]))
     return model.sample(replicas, seed=seed, noise=sigma).positions
 
@@ -155,18 +173,17 @@ def in_basin(beads: Beads, positions: np.ndarray, condition: str) -> np.ndarray:
     """Which frames fulfil a condition like "phi<0" or "psi3>0" (angles in rad against zero). Raises UserError."""
     from twofold.analysis.observables import torsions
 
-    text = condition.replace(" ", "")
-    name = text.rstrip("<>0")
-    kind, residue, sign = name.rstrip("0123456789"), name.lstrip("phiosmega"), text[len(name) :]
-    if kind not in ("phi", "psi", "omega") or sign not in ("<0", ">0"):
+    found = re.fullmatch(r"(phi|psi|omega)(\d*)([<>])0", condition.replace(" ", ""))
+    if found is None:
         raise UserError(f"basin {condition!r}", 'a torsion and its sign, like "phi<0" or "phi2>0"')
+    kind, residue, sign = found.groups()
     rows = beads.torsions_named(kind)
     if residue:
         rows = {key: row for key, row in rows.items() if key == int(residue)}
     if not rows:
-        raise UserError(f"no torsion {name} among these beads", "one of the molecule", "choose another basin")
+        raise UserError(f"no torsion {kind}{residue} among these beads", "one of the molecule", "choose another basin")
     values = torsions(positions, np.array(list(rows.values())))
-    return np.all(values < 0 if sign == "<0" else values > 0, axis=1)
+    return np.all(values < 0 if sign == "<" else values > 0, axis=1)
 
 
 def record_notes(path: str | Path) -> dict[str, Any]:
@@ -180,4 +197,3 @@ def deblurred(model: Model, positions: np.ndarray, sigma: float) -> np.ndarray:
     from twofold.sampling.solvers import deblur_positions
 
     return np.asarray(deblur_positions(model.network, model.chart, jnp.asarray(positions), jnp.float32(sigma)))
-
