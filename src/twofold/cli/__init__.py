@@ -33,13 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: list[str]) -> None:
     import tyro
 
-    from twofold.cli.commands import COMMANDS
+    from twofold.cli.commands import COMMANDS, GROUPS
 
+    commands, name, rest = COMMANDS, "twofold", arguments
+    if arguments and arguments[0] in GROUPS:
+        commands, name, rest = GROUPS[arguments[0]], f"twofold {arguments[0]}", arguments[1:]
     tyro.extras.subcommand_cli_from_dict(
-        dict(COMMANDS),
-        prog="twofold",
+        dict(commands),
+        prog=name,
         description="One diffusion model, two uses: independent conformations and a coarse-grained force field.",
-        args=arguments,
+        args=rest,
         sort_subcommands=False,
     )
 

@@ -64,18 +64,19 @@ def simulation_progress(update: Callable[[float, float, str], None]) -> Callable
 
 def simulation_lines(summary: Any) -> list[str]:
     """What a simulation came to, in a few lines."""
-    heat, clock = summary.temperatures, summary.speed
+    heat, clock, step = summary.temperatures, summary.speed, summary.timestep
     lines = [
         f"{summary.stable} of {summary.replicas} replicas are stable over {summary.length_ps:g} ps each; "
         f"{clock.rate:,.0f} replica-steps/s, {clock.ns_per_day:,.0f} ns/day in all",
         f"temperature {heat.kinetic:.1f} +- {heat.kinetic_error:.1f} K (kinetic), {heat.configurational:.1f} +- "
         f"{heat.configurational_error:.1f} K (configurational), target {summary.temperature:g} K",
-        f"time step {summary.timestep.timestep_fs:g} fs; the stiffest mode allows {summary.timestep.recommended_fs:g} fs",
+        f"time step {step.timestep_fs:g} fs; the stiffest mode allows {step.recommended_fs:g} fs",
     ]
-    if summary.timestep.note:
-        lines.append(summary.timestep.note)
+    if step.note:
+        lines.append(step.note)
     for stop in summary.stops[:10]:
-        lines.append(f"replica {stop.replica} stopped at {stop.time_ps:g} ps: {stop.reason} ({' and '.join(stop.names)})")
+        beads = " and ".join(stop.names)
+        lines.append(f"replica {stop.replica} stopped at {stop.time_ps:g} ps: {stop.reason} ({beads})")
     return lines
 
 
@@ -89,7 +90,8 @@ def evaluation_table(evaluation: Any) -> Table:
         table.add_row(f"[bold]{name}[/]", "all quantities", "", "", MARKS.get(result.verdict.state, ""))
         for row in result.rows:
             if row.key:
-                table.add_row("", row.name, _number(row.value, row.error), _number(row.floor, None), MARKS.get(row.state, ""))
+                numbers = (_number(row.value, row.error), _number(row.floor, None))
+                table.add_row("", row.name, *numbers, MARKS.get(row.state, ""))
     table.caption = "floor: what two parts of the reference differ by, at the same number of frames"
     return table
 
