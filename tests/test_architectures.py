@@ -1,0 +1,90 @@
+"""Which architecture suits a molecule, and what is built."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from twofold.architectures import BUILDERS, CLASSES, LONGEST_CHAIN, build, choose
+from twofold.beads import Beads
+from twofold.energy.base import Energy
+from twofold.ensemble import Ensemble
+from twofold.errors import UserError
+
+
+RING = [*((k, k + 1) for k in range(5)), (0, 5)]
+
+
+def walk(count, bonds=None, seed=0):
+    """Frames of a chain of stiff bonds that is not compact."""
+    steps = np.random.default_rng(seed).standard_normal((80, count - 1, 3)) + [0.8, 0.0, 0.0]
+    positions = np.cumsum(0.15 * steps / np.linalg.norm(steps, axis=-1, keepdims=True), axis=1)
+    positions = np.concatenate([np.zeros((80, 1, 3)), positions], axis=1)
+    bonds = [(k, k + 1) for k in range(count - 1)] if bonds is None else bonds
+    return Ensemble.build(Beads.anonymous(count, bonds=bonds), positions, 300.0)
+
+
+def test_a_chain_gets_internal_coordinates(chain_ensemble, branched_ensemble):
+    for ensemble in (chain_ensemble, branched_ensemble):
+        name, reason = choose(ensemble)
+        assert name == "internal"
+        assert str(len(ensemble.beads)) in reason
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "text"),
+    [
+        (walk(6, RING), "ring"),
+        (walk(6, [(0, 1), (1, 2), (3, 4), (4, 5)]), "not connected"),
+        (walk(2), "2 beads"),
+        (walk(LONGEST_CHAIN + 1), "more than"),
+    ],
+    ids=["ring", "pieces", "pair", "long"],
+)
+def test_what_is_sent_to_cartesian_coordinates(ensemble, text):
+    name, reason = choose(ensemble)
+    assert name == "cartesian"
+    assert text in reason
+
+
+def test_a_compact_chain_is_sent_to_cartesian_coordinates():
+    """A chain folded to and fro: bonded neighbours, but a quarter of the extent of a free chain."""
+    line = walk(24)
+    folded = line.positions[:, :1] + 0.06 * np.random.default_rng(1).standard_normal((80, 24, 3)).astype(np.float32)
+    name, reason = choose(dataclasses.replace(line, positions=folded))
+    assert name == "cartesian"
+    assert "compact" in reason
+
+
+def test_auto_builds_the_chosen_one_and_says_why(chain_ensemble):
+    built = build("auto", chain_ensemble, jax.random.key(0), width=16, depth=2)
+    assert built.name == "internal"
+    assert "chain" in built.reason
+    assert isinstance(built.energy, Energy)
+    assert 0 < built.schedule.smallest < built.schedule.largest
+    assert built.chart.dimension == 9
+
+
+def test_seeds_decide_the_network(chain_ensemble):
+    first, again, other = (build("internal", chain_ensemble, jax.random.key(k), width=16) for k in (0, 0, 1))
+    np.testing.assert_array_equal(first.energy.network.first, again.energy.network.first)
+    assert np.abs(np.asarray(first.energy.network.first - other.energy.network.first)).max() > 0
+
+
+def test_mistakes():
+    with pytest.raises(UserError, match=r"(?i)resnet"):
+        build("resnet", walk(5), jax.random.key(0))
+    with pytest.raises(UserError, match="ring"):
+        build("internal", walk(6, RING), jax.random.key(0))
+
+
+def test_every_part_of_a_model_can_be_read_back(chain_ensemble):
+    from twofold.files.trees import pack, unpack
+
+    for name in BUILDERS:
+        if name == "internal":
+            built = build(name, chain_ensemble, jax.random.key(0), width=16, depth=2)
+            arrays = {}
+            unpack(pack(built.energy, arrays, "e"), arrays, CLASSES)
+    assert {"InternalChart", "CartesianChart", "InternalEnergy"} <= set(CLASSES)

@@ -1,0 +1,97 @@
+"""Evaluation from files to metrics.json and report.html, on a fit of forty steps."""
+
+import json
+
+import numpy as np
+import pytest
+
+import twofold
+from twofold.errors import UserError
+from twofold.evaluation import _selection, evaluate
+from twofold.files.trajectories import write_trajectory
+
+
+def strict(text):
+    """JSON as browsers read it: no NaN, no Infinity."""
+
+    def refuse(name):
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def made(fitted_run, chain_ensemble, tmp_path_factory):
+    """Samples and a short simulation of the fitted model."""
+    folder = tmp_path_factory.mktemp("made")
+    model = twofold.load(fitted_run)
+    drawn = model.sample(300, seed=1, steps=20)
+    write_trajectory(folder / "iid.xtc", drawn.positions, model.beads)
+    model.simulate(
+        folder / "md.xtc", replicas=8, length_ps=2.0, frame_ps=0.05, start=drawn.positions[:8], timestep_fs=2.0
+    )
+    write_trajectory(folder / "seen.xtc", chain_ensemble.positions[:200], model.beads)
+    write_trajectory(folder / "other.xtc", chain_ensemble.positions[:60, :4], model.beads.select(range(4)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def judged(fitted_run, made, tmp_path_factory):
+    out = tmp_path_factory.mktemp("judged") / "evaluation"
+    return evaluate(fitted_run, out=out, samples=made / "iid.xtc", simulation=made / "md.xtc", bins=16)
+
+
+def test_numbers_and_page_are_written(judged):
+    metrics = strict(judged.metrics.read_text())
+    assert metrics["format"] == "twofold metrics"
+    assert {"samples", "simulation"} <= set(metrics["sets"])
+    page = judged.report.read_text()
+    assert page.lstrip().lower().startswith("<!doctype html")
+    assert "samples" in page
+    assert judged.evaluation.sets["samples"].verdict.state in ("agree", "close", "differ")
+
+
+def test_an_older_evaluation_is_left_alone(judged, fitted_run, made):
+    before = judged.metrics.read_bytes()
+    with pytest.raises(UserError, match="exists already"):
+        evaluate(fitted_run, out=judged.metrics.parent, samples=made / "iid.xtc")
+    assert judged.metrics.read_bytes() == before
+
+
+MISTAKES = {
+    "nothing": ({}, "nothing"),
+    "missing samples": ({"samples": "none.xtc"}, r"none\.xtc"),
+    "samples of other beads": ({"samples": "other.xtc"}, "other"),
+    "simulation without record": ({"simulation": "iid.xtc"}, "record"),
+    "twice the same": ({"simulation": ["md.xtc", "md.xtc"]}, "same way"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(fitted_run, made, tmp_path, name):
+    options, text = MISTAKES[name]
+    files = {
+        key: made / value if isinstance(value, str) else [made / one for one in value] for key, value in options.items()
+    }
+    with pytest.raises(UserError, match=f"(?i){text}") as caught:
+        evaluate(fitted_run, out=tmp_path / "out", **files)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_frames_are_no_reference(fitted_run, made, tmp_path, chain_ensemble):
+    np.savez(tmp_path / "seen.npz", positions=chain_ensemble.positions[:300], length_unit="nm")
+    with pytest.raises(UserError, match="used in training"):
+        evaluate(
+            fitted_run,
+            out=tmp_path / "out",
+            samples=made / "iid.xtc",
+            reference=[made / "iid.pdb", tmp_path / "seen.npz"],
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reference_is_mapped_as_the_data_were():
+    assert _selection({"mapping": {"beads": "backbone"}}) == "backbone"
+    assert _selection({"parts": [{"mapping": {"beads": "ca"}}, {}]}) == "ca"
+    assert _selection({}) == "all"

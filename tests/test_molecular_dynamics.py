@@ -1,0 +1,157 @@
+"""From a model to replicas that move: starts, files, going on."""
+
+import json
+
+import mdtraj
+import numpy as np
+import pytest
+
+import synthetic
+from twofold.analysis.observables import torsions
+from twofold.beads import Beads
+from twofold.errors import UserError
+from twofold.files.trajectories import read_positions, write_trajectory
+from twofold.molecular_dynamics import Outputs, deblurred, in_basin, record_notes, simulate_model, widened
+from twofold.simulation.record import Record
+from twofold.simulation.region import Region
+
+OPTIONS = {"replicas": 4, "timestep_fs": 2.0, "frame_ps": 0.05, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def starts(chain_ensemble):
+    return chain_ensemble.positions[:4]
+
+
+@pytest.fixture(scope="module")
+def finished(untrained, starts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("md") / "md.xtc"
+    return path, simulate_model(untrained, path, length_ps=1.0, start=starts, **OPTIONS)
+
+
+def contents(path):
+    with Record.open(Outputs.at(path).record) as record:
+        return {name: record.read(name) for name in ("positions", "potential", "kinetic_temperature")}
+
+
+def test_all_files_appear(finished, untrained):
+    path, summary = finished
+    assert {file.suffix for file in path.parent.iterdir()} == {".xtc", ".pdb", ".h5", ".csv", ".json"}
+    trajectory = mdtraj.load(str(path), top=str(path.with_suffix(".pdb")))
+    assert trajectory.n_frames == 4 * 20
+    assert trajectory.n_atoms == 5
+    table = np.loadtxt(path.with_suffix(".csv"), delimiter=",", skiprows=1)
+    assert table.shape == (80, 4)
+    assert summary.finished
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert told["model"] == untrained.identity
+    assert (told["kind"], told["sigma"], told["start"]) == ("simulation", untrained.sigma_star, "positions")
+    assert record_notes(path.with_suffix(".h5"))["model"] == untrained.identity
+
+
+def test_forces_of_the_model_move_the_replicas(finished, untrained):
+    frames = contents(finished[0])
+    expected = untrained.energy(frames["positions"][0])
+    np.testing.assert_allclose(frames["potential"][0], expected, atol=0.02)
+    assert 150 < np.nanmean(frames["kinetic_temperature"]) < 450
+
+
+def test_resume_goes_on_to_the_bit_and_keeps_how_it_began(untrained, starts, finished, tmp_path):
+    path = tmp_path / "md.xtc"
+    simulate_model(untrained, path, length_ps=0.5, start=starts, **OPTIONS)
+    summary = simulate_model(untrained, path, length_ps=1.0, resume=True, **(OPTIONS | {"frame_ps": None}))
+    assert summary.frames == 20
+    for name, value in contents(finished[0]).items():
+        np.testing.assert_array_equal(contents(path)[name], value)
+    assert json.loads(path.with_suffix(".json").read_text())["start"] == "positions"
+    assert len(read_positions(path, 5)) == 80
+
+
+def test_seeds_differ(untrained, starts, finished, tmp_path):
+    simulate_model(untrained, tmp_path / "md.xtc", length_ps=1.0, start=starts, **(OPTIONS | {"seed": 4}))
+    assert np.abs(contents(tmp_path / "md.xtc")["positions"] - contents(finished[0])["positions"]).max() > 1e-3
+
+
+def test_existing_files_are_left_alone(untrained, starts, finished):
+    path = finished[0]
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    with pytest.raises(UserError, match="exists already"):
+        simulate_model(untrained, path, length_ps=1.0, start=starts, **OPTIONS)
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+def test_replicas_start_in_one_basin(untrained, chain_ensemble, tmp_path):
+    write_trajectory(tmp_path / "start.xtc", chain_ensemble.positions[:200], chain_ensemble.beads)
+    path = tmp_path / "md.xtc"
+    simulate_model(untrained, path, length_ps=0.05, start=tmp_path / "start.xtc", start_basin="phi>0", **OPTIONS)
+    first = contents(path)["positions"][:, 0]
+    assert (torsions(first, np.array([[0, 1, 2, 3]])) > 0).all()
+    notes = record_notes(path.with_suffix(".h5"))
+    assert (notes["kind"], notes["start"]) == ("basin", "phi>0")
+
+
+def test_basins(chain_ensemble):
+    beads, positions = chain_ensemble.beads, chain_ensemble.positions
+    values = torsions(positions, np.array([[0, 1, 2, 3], [1, 2, 3, 4]]))
+    np.testing.assert_array_equal(in_basin(beads, positions, "phi<0"), values[:, 0] < 0)
+    np.testing.assert_array_equal(in_basin(beads, positions, " psi2 > 0"), values[:, 1] > 0)
+    tenth = Beads(**(beads.to_dict() | {"residue_ids": [9, 10, 10, 10, 11]}))
+    np.testing.assert_array_equal(in_basin(tenth, positions, "phi10<0"), values[:, 0] < 0)
+
+
+@pytest.mark.parametrize("text", ["phi", "phi<1", "chi<0", "phi3<0", "phi<<0", "<0", "", "omega>0", "phi-1<0"])
+def test_basins_that_are_none(chain_ensemble, text):
+    with pytest.raises(UserError):
+        in_basin(chain_ensemble.beads, chain_ensemble.positions, text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"replicas": 0},
+        {"length_ps": -1.0},
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"friction": -1.0},
+        {"timestep_fs": 0.0},
+        {"sigma": 1e3},
+        {"integrator": "verlet"},
+        {"start": "nothing.xtc"},
+        {"start": np.zeros((4, 3, 3))},
+        {"start_basin": "chi<0"},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_mistakes_leave_no_file(untrained, starts, tmp_path, options):
+    with pytest.raises(UserError):
+        simulate_model(untrained, tmp_path / "md.xtc", **({"length_ps": 0.1, "start": starts} | OPTIONS | options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_without_a_record(untrained, tmp_path):
+    with pytest.raises(UserError, match=r"md\.h5"):
+        simulate_model(untrained, tmp_path / "md.xtc", length_ps=1.0, resume=True, **OPTIONS)
+
+
+def test_other_names_than_trajectories(untrained, tmp_path):
+    with pytest.raises(UserError, match="xtc"):
+        simulate_model(untrained, tmp_path / "md.pdb", length_ps=1.0, **OPTIONS)
+
+
+def test_guard_is_off_above_the_temperature_of_the_data():
+    region = Region.around(synthetic.frames(synthetic.dipeptide(), 20))
+    assert widened(region, None, 300.0) is region
+    assert widened(region, 310.0, 300.0) is region
+    assert widened(region, 400.0, 300.0) is None
+
+
+def test_deblurring_narrows_bonds_by_the_blur(untrained, chain_ensemble):
+    """Stiff coordinates of the untrained model are exactly Gaussian: variance 1 + sigma^2 becomes about 1."""
+    from twofold.chart.noising import noised_positions
+
+    noised = noised_positions(untrained.chart, chain_ensemble.positions, 0.5, seed=0)
+    clean = deblurred(untrained, noised, 0.5)
+    spread = [np.linalg.norm(np.diff(x, axis=1), axis=-1).std(0) for x in (chain_ensemble.positions, noised, clean)]
+    assert (spread[1] > 1.08 * spread[0]).all()
+    np.testing.assert_allclose(spread[2], spread[0], rtol=0.05)
