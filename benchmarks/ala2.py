@@ -116,7 +116,7 @@ def one_seed(
 
 
 def against_blurred(model: Model, run: RunFolder, record: Path) -> dict[str, float]:
-    """Raw frames against the held-out frames with the same noise: largest difference of bond means, widths in per cent."""
+    """Raw frames against held-out frames with the same noise: largest difference of bond means (nm), widths (%)."""
     _, held_out = run.read_data()
     raw = record_ensemble(record)
     noised = noised_positions(model.chart, held_out.positions, model.sigma_star, seed=1)
@@ -140,12 +140,12 @@ def report(results: list[dict[str, Any]]) -> list[str]:
     """Tables of all seeds."""
     first = results[0]["metrics"]
     n = first["sets"]["samples"]["n"]
+    sizes = {part: first["about"][part]["effective_size"] for part in ("other", "held_out")}
     lines = [
-        f"Training frames: effective size {first['about']['other']['effective_size']:.0f}; held-out frames: "
-        f"{first['about']['held_out']['effective_size']:.0f}. Scores at n = {n} frames, the largest equal effective size; "
-        "all frames are used, in draws of n. The floor is the same score of training frames. Simulations: 2 fs, "
-        "frames freed of the noise of sigma* by one step of the probability flow. Value ± standard error over seeds; in "
-        "brackets the jackknife error of one seed.",
+        f"Training frames: effective size {sizes['other']:.0f}; held-out frames: {sizes['held_out']:.0f}. Scores at "
+        f"the largest equal effective size (samples: {n}); all frames are used. The floor is the same "
+        "score of training frames. Frames of simulations are freed of the noise of sigma* by one step of the probability "
+        "flow. Value ± standard error over seeds; in brackets the jackknife error of one seed.",
         "",
     ]
     rows = []
@@ -154,10 +154,10 @@ def report(results: list[dict[str, Any]]) -> list[str]:
             found = [quantity(result["metrics"]["sets"][name], key) for result in results]
             values = [row["value"] for row in found]
             ratios = [row["ratio"] for row in found]
-            rows.append(
-                (name, key, f"{spread(values)} ({found[0]['error']:.1g})", f"{found[0]['floor']:.4g} ± {found[0]['floor_error']:.1g}",
-                 spread(ratios, 3), f"<= {target}", _met(max(ratios) <= target, sum(ratios) / len(ratios) <= target))
-            )  # fmt: skip
+            floor = f"{found[0]['floor']:.4g} ± {found[0]['floor_error']:.1g}"
+            value = f"{spread(values)} ({found[0]['error']:.1g})"
+            met = _met(max(ratios) <= target, sum(ratios) / len(ratios) <= target)
+            rows.append((name, key, value, floor, spread(ratios, 3), f"<= {target}", met))
     lines += table(("set", "quantity", "value", "floor", "ratio", "target", "met"), rows)
     return lines + _details(results)
 

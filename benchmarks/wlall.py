@@ -52,11 +52,12 @@ def main(
             floors = floors or floor_row(found[0])
             print("\n".join(table(COLUMNS, [floors, *rows])), flush=True)
     lines += [
-        "Trained on trajectories 00-15, scored on 16-19 (20,004 frames; 60 x 60 bins). JS in nats, in draws of n frames "
-        "against all held-out frames; the floor is the same score of training frames. Mean ± standard error over seeds. "
-        f"Samples: {SAMPLES}, 60 Heun steps. Simulation: {replicas} replicas x {length_ps:g} ps from samples, frames freed of "
-        "the noise of sigma* by one step of the probability flow. Targets at 20 minutes: phi/psi <= 1.3 x floor, end-to-end "
-        "and far pairs <= 2 x floor, wrong hands and cis bonds < 0.1 %, clashes <= reference + 0.1 %, all replicas stable.",
+        "Trained on trajectories 00-15, scored on 16-19 (20,004 frames; 60 x 60 bins). JS in nats against all held-out "
+        "frames; the floor is the same score of training frames at equal effective size. Mean ± standard error over "
+        f"seeds. {SAMPLES} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
+        "samples, frames freed of the noise of sigma* by one step of the probability flow. Targets at 20 minutes: "
+        "phi/psi <= 1.3 x floor, end-to-end and far pairs <= 2 x floor, wrong hands and cis bonds < 0.1 %, clashes <= "
+        "reference + 0.1 %, all replicas stable. In brackets: ratio to the floor.",
         "",
         *table(COLUMNS, [floors or (), *rows]),
     ]
@@ -110,7 +111,7 @@ def _scores(result: dict[str, Any], field: str) -> list[float]:
 
 
 def _faults(result: dict[str, Any], field: str) -> list[float]:
-    return [100 * quantity(result, name)[field] for name in ("wrong-handed centres", "cis peptide bonds", "clashes")]
+    return [100 * quantity(result, name)[field] for name in ("wrong handedness", "cis peptide bonds", "clashes")]
 
 
 def floor_row(found: dict[str, Any]) -> tuple[Any, ...]:
@@ -127,8 +128,10 @@ def report(architecture: str, minutes: float, found: list[dict[str, Any]]) -> li
     updates = spread([one["report"]["settings"]["steps"] for one in found], 3)
     for kind in ("samples", "simulation"):
         results = [one["metrics"]["sets"][kind] for one in found]
-        columns = zip(*(_scores(result, "value") + _faults(result, "value") for result in results), strict=True)
-        cells = [spread(column, 3) for column in columns]
+        values = zip(*(_scores(result, "value") for result in results), strict=True)
+        ratios = zip(*(_scores(result, "ratio") for result in results), strict=True)
+        cells = [f"{spread(value, 3)} ({spread(ratio, 3)})" for value, ratio in zip(values, ratios, strict=True)]
+        cells += [spread(column, 3) for column in zip(*(_faults(result, "value") for result in results), strict=True)]
         moving = [one["metrics"]["simulations"]["simulation"] for one in found]
         stable = ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving) if kind == "simulation" else ""
         rate = spread([one["speed"]["rate"] for one in moving], 3) if kind == "simulation" else ""

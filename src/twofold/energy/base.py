@@ -52,9 +52,13 @@ def energies(
 def scores(
     model: Energy, system: System, x: Float[Array, "batch ..."], sigma: Float[Array, " batch"]
 ) -> Float[Array, "batch ..."]:
-    """Scores `-grad U` of a batch, per unit of the chart coordinates."""
+    """Scores `-grad U` of a batch, per unit of the chart coordinates.
+
+    In full float32: the objectives subtract nearly equal scores, which products rounded to TF32 would spoil.
+    """
     gradient = jax.grad(model.energy, argnums=1)
-    return -jax.vmap(lambda one, level: gradient(system, one, level))(x, sigma)
+    with jax.default_matmul_precision("float32"):
+        return -jax.vmap(lambda one, level: gradient(system, one, level))(x, sigma)
 
 
 def trainable(model: Energy) -> Any:

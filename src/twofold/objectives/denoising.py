@@ -92,4 +92,5 @@ def implicit(
         divergence = jnp.sum(traces) if size <= EXACT_TRACE else jnp.mean(traces)
         return 0.5 * jnp.sum(value**2) + divergence
 
-    return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=64)
+    with jax.default_matmul_precision("float32"):
+        return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +71,12 @@ def fit_ensembles(
     Raises UserError for too few frames, a folder that exists, or a loss that is not finite.
     """
     settings = settings or TrainingSettings()  # pyright: ignore[reportCallIssue]
-    for name, part in (("training", training), ("held-out", held_out)):
-        if len(part) < LEAST_FRAMES:
-            raise UserError(f"{len(part)} {name} frames", f"at least {LEAST_FRAMES}", "give longer trajectories")
     if settings.architecture != "auto" and settings.architecture not in architectures.BUILDERS:
         known = ", ".join(architectures.BUILDERS)
         raise UserError(f"architecture {settings.architecture!r}", f"auto or one of {known}")
+    for name, part in (("training", training), ("held-out", held_out)):
+        if len(part) < LEAST_FRAMES:
+            raise UserError(f"{len(part)} {name} frames", f"at least {LEAST_FRAMES}", "give longer trajectories")
     folder = RunFolder(Path(out))
     folder.check_new()
     # built first, so that a molecule that does not suit the architecture leaves no folder behind
@@ -263,5 +263,5 @@ def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any)
 
 
 def _with_defaults(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
-    defaults = {name: getattr(built, name) for name in ("optimiser", "learning_rate", "weight_decay", "softening")}
+    defaults = asdict(built.recipe)
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})

@@ -80,11 +80,12 @@ class Trainer(eqx.Module):
     def loss(self, parameters: Any, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
         """Weighted mean loss of one batch."""
         frames, levels, noise, pairing, turn = jax.random.split(key, 5)
-        x = draw_frames(data, frames, self.settings.batch)
+        batch = self.settings.batch or 1
+        x = draw_frames(data, frames, batch)
         if self.frozen.augment_rotation:
             x = random_turns(turn, x)
         # frames come in order of time and levels in ascending order: pair them at random
-        sigma = jax.random.permutation(pairing, self.schedule.draw(levels, self.settings.batch))
+        sigma = jax.random.permutation(pairing, self.schedule.draw(levels, batch))
         eps = draw_noise(noise, self.chart, x)
         value = LOSSES[self.settings.loss](self.model(parameters), self.system, x, eps, sigma)
         return jnp.mean(level_weight(sigma, self.settings.softening or 0.0) * value) / self.chart.dimension

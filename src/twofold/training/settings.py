@@ -24,7 +24,7 @@ class TrainingSettings(BaseModel):
     depth: int | None = Field(None, ge=1, description="layers of the network")
     minutes: float | None = Field(None, gt=0, description="time to train; fixes the number of steps once")
     steps: int | None = Field(None, ge=1, description="number of updates")
-    batch: int = Field(512, ge=1, description="frames in an update")
+    batch: int | None = Field(None, ge=1, description="frames in an update")
     optimiser: Literal["muon", "adam"] | None = Field(None, description="muon, or adam as the published baseline")
     learning_rate: float | None = Field(None, gt=0, description="largest learning rate")
     weight_decay: float | None = Field(None, ge=0, description="decoupled, relative to the learning rate")
