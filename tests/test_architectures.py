@@ -12,13 +12,12 @@ from twofold.energy.base import Energy
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 
-
 RING = [*((k, k + 1) for k in range(5)), (0, 5)]
 
 
 def walk(count, bonds=None, seed=0):
     """Frames of a chain of stiff bonds that is not compact."""
-    steps = np.random.default_rng(seed).standard_normal((80, count - 1, 3)) + [0.8, 0.0, 0.0]
+    steps = np.random.default_rng(seed).standard_normal((80, count - 1, 3)) + np.array([0.8, 0, 0])
     positions = np.cumsum(0.15 * steps / np.linalg.norm(steps, axis=-1, keepdims=True), axis=1)
     positions = np.concatenate([np.zeros((80, 1, 3)), positions], axis=1)
     bonds = [(k, k + 1) for k in range(count - 1)] if bonds is None else bonds

@@ -28,8 +28,8 @@ def print_checkup() -> None:
     table.add_row("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
     table.add_row("memory, free of all", _memory())
     table.add_row("disk free here", f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB")
-    precision = jax.config.read("jax_default_matmul_precision") or "default"
-    wide = "float64 allowed" if jax.config.read("jax_enable_x64") else "float32"
+    precision = jax.config.jax_default_matmul_precision or "default"  # pyright: ignore[reportAttributeAccessIssue]
+    wide = "float64 allowed" if jax.numpy.ones(1, float).dtype == "float64" else "float32"
     table.add_row("precision", f"{wide}, matrix products {precision}; geometry always in full float32")
     table.add_section()
     for name, use in EXTRAS.items():

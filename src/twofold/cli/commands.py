@@ -137,6 +137,7 @@ def simulate(
     from twofold.cli.display import bar, console, simulation_lines, simulation_progress
     from twofold.interrupt import stop_requested
 
+    level = _level(sigma)
     with stop_requested() as stopped, bar("simulate") as update:
         summary = fitting.load(run).simulate(
             out,
@@ -146,7 +147,7 @@ def simulate(
             timestep_fs=timestep_fs,
             friction=friction,
             temperature=temperature,
-            sigma=_level(sigma),
+            sigma=level,
             start=start,
             start_basin=start_basin,
             integrator=integrator,
