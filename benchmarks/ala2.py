@@ -144,8 +144,8 @@ def report(results: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"Training frames: effective size {sizes['other']:.0f}; held-out frames: {sizes['held_out']:.0f}. Scores at "
         f"the largest equal effective size (samples: {n}); all frames are used. The floor is the same "
-        "score of training frames. Frames of simulations are freed of the noise of sigma* by one step of the probability "
-        "flow. Value ± standard error over seeds; in brackets the jackknife error of one seed.",
+        "score of training frames. Frames of simulations are freed of the noise of sigma* by one step of the "
+        "probability flow. Value ± standard error over seeds; in brackets the jackknife error of one seed.",
         "",
     ]
     rows = []

@@ -27,7 +27,7 @@ def fit(
     held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
     minutes: Annotated[float | None, arg(help="time to train (5 unless steps are given)")] = None,
     steps: Annotated[int | None, arg(help="updates, in place of minutes")] = None,
     seed: Annotated[int | None, arg(help="seed of everything random")] = None,
@@ -58,7 +58,7 @@ def fit(
                 held_out=held_out,
                 held_out_fraction=held_out_fraction,
                 stride=stride,
-                length_unit=unit,
+                length_unit=length_unit,
                 config=config,
                 resume=resume,
                 progress=fit_progress(update),
@@ -213,7 +213,7 @@ def prepare(
     beads: BeadChoice = "backbone",
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
 ) -> None:
     """Map trajectories to beads and store them in one file.
 
@@ -226,7 +226,13 @@ def prepare(
 
     check_target(out)
     ensemble = read_trajectory(
-        topology, trajectory, beads=beads, temperature=temperature, weights=weights, stride=stride, length_unit=unit
+        topology,
+        trajectory,
+        beads=beads,
+        temperature=temperature,
+        weights=weights,
+        stride=stride,
+        length_unit=length_unit,
     )
     write_ensembles(out, ensemble)
     console().print(f"{len(ensemble)} frames of {len(ensemble.beads)} beads in {out}")
