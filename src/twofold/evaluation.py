@@ -25,6 +25,7 @@ from twofold.report import ReportContent, SigmaScan, StructureSet, judged, simul
 from twofold.report.summary import write_summary_figure
 from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
+from twofold.simulation.record import Record
 from twofold.units import MD_UNITS
 
 BINS = 60
@@ -120,23 +121,31 @@ def _selection(source: dict[str, Any]) -> str:
 
 
 def _read_simulation(model: Model, path: str | Path) -> _Simulation:
-    """A simulation with its blur removed; from the record where it lies beside, else from the trajectory alone."""
+    """A simulation with its blur removed, read from the record that lies beside the trajectory.
+
+    Of one that started in a single basin the first half is left out, as the time it takes to forget the start.
+    """
     files = Outputs.at(path)
     if not files.record.is_file():
         raise UserError(f"no record {files.record}", "the HDF5 file that twofold simulate wrote beside it", "keep both")
     notes = record_notes(files.record)
     if notes.get("model") != model.identity:
         raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
-    ensemble = record_ensemble(files.record)
+    key = notes["kind"]
+    ensemble = record_ensemble(files.record, skip_ps=_length_ps(files.record) / 2 if key == "basin" else 0.0)
     if abs(ensemble.temperature - model.temperature) > 0.5:
         raise UserError(
             f"{path} was simulated at {ensemble.temperature:g} K", f"{model.temperature:g} K, as the reference"
         )
     positions = deblurred(model, ensemble.positions, notes["sigma"])
-    key = notes["kind"]
     frames = FrameSet(positions, key, replica=ensemble.trajectory, frame_ps=ensemble.frame_ps)
     summary = json.loads(files.summary.read_text(encoding="utf-8")) if files.summary.is_file() else {}
     return _Simulation(key, frames, summary)
+
+
+def _length_ps(record: Path) -> float:
+    with Record.open(record) as opened:
+        return float(opened.times[-1]) if len(opened.times) else 0.0
 
 
 def _content(
