@@ -103,7 +103,10 @@ MISTAKES = {
     "no such temperature": (["fit", "ala2.pdb", "run.xtc", "--temperature", "-3"], "-3"),
     "temperature of the sun": (["fit", "ala2.pdb", "run.xtc", "--temperature", "1e6"], "5000"),
     "no number": (["fit", "ala2.pdb", "run.xtc", "--temperature", "nan"], "nan"),
-    "unknown unit": (["fit", "ala2.pdb", "unitless.npy", "--temperature", "300", "--length-unit", "furlong"], "furlong"),
+    "unknown unit": (
+        ["fit", "ala2.pdb", "unitless.npy", "--temperature", "300", "--length-unit", "furlong"],
+        "furlong",
+    ),
     "no unit": (["fit", "ala2.pdb", "unitless.npy", "--temperature", "300"], "unit"),
     "NaN": (["fit", "ala2.pdb", "broken.npy", "--temperature", "300", "--length-unit", "nm"], "60"),
     "one frame": (["fit", "ala2.pdb", "one.xtc", "--temperature", "300"], "frame"),
