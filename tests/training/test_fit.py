@@ -151,11 +151,12 @@ def wait_for(ready, process, seconds=180.0):
 def workplace(tmp_path_factory, chain_ensemble):
     folder = tmp_path_factory.mktemp("resume")
     write_ensembles(folder / "data.h5", chain_ensemble)
-    settings = TINY | {"steps": 800, "chunk": 10, "checkpoint_seconds": 0.001}
+    settings = TINY | {"steps": 300, "chunk": 10, "checkpoint_seconds": 0.001}
     (folder / "fit.yaml").write_text(json.dumps(settings))
     return folder
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_fits_go_on_to_the_bit(workplace):
     """SIGTERM, then SIGKILL, then the end: the model is that of a run that was left alone."""
     checkpoint = workplace / "killed" / "checkpoint.npz"
@@ -184,4 +185,4 @@ def test_killed_and_stopped_fits_go_on_to_the_bit(workplace):
     assert [(entry["step"], entry["loss"]) for entry in logs[0]] == [
         (entry["step"], entry["loss"]) for entry in logs[1]
     ]
-    assert logs[0][-1]["step"] == 800
+    assert logs[0][-1]["step"] == 300
