@@ -23,7 +23,7 @@ def bar(title: str) -> Iterator[Callable[[float, float, str], None]]:
     """A progress bar; gives a function (done, total, remark)."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=14),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[remark]}"),
         TimeElapsedColumn(),
@@ -43,10 +43,9 @@ def fit_progress(update: Callable[[float, float, str], None]) -> Callable[[Any],
     """Shows `FitProgress` on a bar."""
 
     def show(progress: Any) -> None:
-        if progress.steps and progress.step:
-            remark = f"{progress.rate:.0f} updates/s  loss {progress.loss:.4f}"
-        else:
-            remark = progress.stage
+        remark = progress.stage
+        if progress.rate:
+            remark = f"{progress.rate:.0f} updates/s, loss {progress.loss:.3f}"
         update(progress.step, progress.steps or 1, remark)
 
     return show
@@ -56,8 +55,8 @@ def simulation_progress(update: Callable[[float, float, str], None]) -> Callable
     """Shows the progress of a simulation on a bar."""
 
     def show(progress: Any) -> None:
-        stable = f"{progress.stable} of {progress.replicas} replicas run"
-        update(progress.frames, progress.all_frames, f"{progress.rate:,.0f} replica-steps/s  {stable}")
+        remark = f"{progress.rate / 1000:,.0f}k steps/s, {progress.stable}/{progress.replicas} stable"
+        update(progress.frames, progress.all_frames, remark)
 
     return show
 
@@ -92,7 +91,7 @@ def evaluation_table(evaluation: Any) -> Table:
             if row.key:
                 numbers = (_number(row.value, row.error), _number(row.floor, None))
                 table.add_row("", row.name, *numbers, MARKS.get(row.state, ""))
-    table.caption = "floor: what two parts of the reference differ by, at the same number of frames"
+    table.caption = "floor: what two parts of the reference differ by, at the same effective number of frames"
     return table
 
 

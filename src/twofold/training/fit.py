@@ -219,7 +219,8 @@ class _Fit:
         return float(_validation(trainer, parameters, self.unseen, self.validation_key))
 
     def _finish(self, trainer: Trainer, state: TrainingState, seconds: float) -> Model:
-        self.progress(FitProgress("choosing the noise level for simulation"))
+        steps = int(state.step)
+        self.progress(FitProgress("choosing the noise level", steps, steps))
         energy, chart = trainer.model(state.average), self.built.chart
         scan = choose_noise_level(energy, chart, self.built.schedule, self.unseen.coordinates, self.held_out.weights)
         report = {
