@@ -7,10 +7,9 @@ from pathlib import Path
 from twofold.cli.display import bar, console, evaluation_table, fit_progress, simulation_lines, simulation_progress
 from twofold.errors import UserError
 
-BASIN = "phi<0"
 SAMPLES = 20_000
-REPLICAS = 200
-LENGTH_PS = 100.0
+RUNS = (("simulation.xtc", None, 200, 100.0), ("simulation-one-basin.xtc", "phi<0", 100, 800.0))
+"""File, basin, replicas and length in ps: one run from samples, one that has to find the rare basin by itself."""
 
 
 def run_demo(out: Path, minutes: float, seed: int) -> None:
@@ -40,13 +39,12 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
         drawn = model.sample(SAMPLES, seed=seed, progress=lambda done, total: update(done, total, f"{done}"))
     write_trajectory(out / "samples.xtc", drawn.positions, model.beads)
     say("[bold]3. Simulate[/]  the same model as a force field, once from samples and once from one basin")
-    trajectories = (out / "simulation.xtc", out / "simulation-one-basin.xtc")
-    for path, basin in zip(trajectories, (None, BASIN), strict=True):
+    for name, basin, replicas, length_ps in RUNS:
         with bar("   simulate") as update:
             summary = model.simulate(
-                path,
-                replicas=REPLICAS,
-                length_ps=LENGTH_PS,
+                out / name,
+                replicas=replicas,
+                length_ps=length_ps,
                 start_basin=basin,
                 seed=seed,
                 progress=simulation_progress(update),
@@ -54,6 +52,8 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
         for line in simulation_lines(summary):
             say(f"   {line}")
     say("[bold]4. Evaluate[/]  against the run of the reference that training never saw")
-    judged = evaluation.evaluate(out / "run", out=out, samples=out / "samples.xtc", simulation=trajectories)
+    judged = evaluation.evaluate(
+        out / "run", out=out, samples=out / "samples.xtc", simulation=[out / run[0] for run in RUNS]
+    )
     say(evaluation_table(judged.evaluation))
     say(f"Open {judged.report} in a browser.")

@@ -168,11 +168,8 @@ def bond_distributions(content: ReportContent) -> Figure | None:
     first = panels[:few] + panels[bonds : bonds + 6 - few]
     rest = panels[few:bonds] + panels[bonds + 6 - few :]
     caption = "Probability densities; bonds and angles of one kind (equal bead names) share a panel."
-    if content.sigma_scan is not None:
-        caption += (
-            " The simulation runs at the noise level σ*, which widens every stiff mode slightly: "  # noqa: RUF001
-            "its variance of a bond is larger by 2σ*² than that of a perfect model without noise."  # noqa: RUF001
-        )
+    if content.set("noised") is None and content.sigma_scan is not None:
+        caption += " Frames of simulations were freed of the noise of σ* first."  # noqa: RUF001
     return Figure("Bonds and angles", first, caption, [item.key for item in sets], rest)
 
 
