@@ -12,6 +12,14 @@ def test_given_settings_overrule_the_file(tmp_path):
     assert load_settings(None) == TrainingSettings()
 
 
+def test_minutes_given_overrule_the_steps_of_the_file(tmp_path):
+    path = tmp_path / "fit.yaml"
+    path.write_text("steps: 100\n")
+    settings = load_settings(path, minutes=3.0)
+    assert (settings.steps, settings.minutes) == (None, 3.0)
+    assert load_settings(path, minutes=3.0, steps=7).steps == 7
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

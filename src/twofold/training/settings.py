@@ -41,7 +41,7 @@ class TrainingSettings(BaseModel):
 def load_settings(path: str | Path | None, **given: Any) -> TrainingSettings:
     """Settings from a YAML or JSON file, overruled by those `given` that are not None.
 
-    Raises UserError for a file that is missing or no mapping, an unknown name, or a value out of range.
+    `minutes` that are given overrule steps of the file as well. Raises UserError for a file that is missing or no mapping, an unknown name, or a value out of range.
     """
     values: dict[str, Any] = {}
     if path is not None:
@@ -51,7 +51,10 @@ def load_settings(path: str | Path | None, **given: Any) -> TrainingSettings:
             raise UserError(f"{path} cannot be read ({error})", "a YAML file of settings", "check it") from error
         if not isinstance(values, dict):
             raise UserError(f"{path} holds {type(values).__name__}", "a mapping of settings to values", "check it")
-    values |= {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "minutes" in given and "steps" not in given:
+        values.pop("steps", None)
+    values |= given
     try:
         return TrainingSettings(**values)
     except ValidationError as error:
