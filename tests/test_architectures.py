@@ -71,6 +71,14 @@ def test_seeds_decide_the_network(chain_ensemble):
     assert np.abs(np.asarray(first.energy.network.first - other.energy.network.first)).max() > 0
 
 
+def test_width_and_depth_are_those_of_every_architecture(chain_ensemble):
+    bead_networks = build("cartesian", chain_ensemble, jax.random.key(0), width=16, depth=1).energy
+    assert (bead_networks.first.shape[-1], len(bead_networks.blocks)) == (16, 1)
+    assert len(build("cartesian", chain_ensemble, jax.random.key(0), width=16).energy.blocks) == 3
+    assert len(build("transformer", chain_ensemble, jax.random.key(0), width=16, depth=3).energy.blocks) == 3
+    assert len(build("internal", chain_ensemble, jax.random.key(0), width=16, depth=3).energy.network.hidden) == 2
+
+
 def test_mistakes():
     with pytest.raises(UserError, match=r"(?i)resnet"):
         build("resnet", walk(5), jax.random.key(0))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from twofold.chart import cartesian
 from twofold.chart import internal as internal_charts
 from twofold.chart.base import Chart
-from twofold.chart.cartesian import CartesianChart, cartesian_chart
-from twofold.chart.internal import InternalChart, ZMatrix, internal_chart
-from twofold.chart.tree import BeadTree, NotATree, bonds_apart, stiff_bonds, tree_of
+from twofold.chart.cartesian import cartesian_chart
+from twofold.chart.internal import internal_chart
+from twofold.chart.tree import NotATree, bonds_apart, stiff_bonds, tree_of
 from twofold.energy import beadnet, features, internal, network, priors, tables, transformer
 from twofold.energy.base import Energy
 from twofold.energy.beadnet import build_beadnet
@@ -78,16 +79,20 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
 
 def _cartesian(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     chart = cartesian_chart(training.positions, training.weights)
-    settings = beadnet.BeadNetSettings() if width is None else beadnet.BeadNetSettings(width=width)
+    settings = beadnet.BeadNetSettings(**_given(width=width, blocks=depth))
     energy = build_beadnet(training.beads, training.positions, chart, key, settings, training.weights)
     return Built("cartesian", reason, chart, energy, NoiseSchedule(0.004, 6.0), CARTESIAN)
 
 
 def _transformer(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     chart = cartesian_chart(training.positions, training.weights)
-    settings = TransformerSettings() if width is None else TransformerSettings(width=width)
+    settings = TransformerSettings(**_given(width=width, layers=depth))
     energy = build_transformer(training.beads, key, settings)
     return Built("transformer", reason, chart, energy, NoiseSchedule(0.004, 6.0), PUBLISHED)
+
+
+def _given(**sizes: int | None) -> dict[str, int]:
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int | None, str], Built]] = {
@@ -139,13 +144,12 @@ def build(
 def _classes() -> dict[str, type]:
     import equinox as eqx
 
-    modules = (beadnet, features, internal, network, priors, tables, transformer, internal_charts)
+    modules = (beadnet, features, internal, network, priors, tables, transformer, internal_charts, cartesian)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
-    found |= {kind.__name__: kind for kind in (CartesianChart, InternalChart, ZMatrix)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}
 
 
 CLASSES = _classes()
 """The modules that a stored model may hold."""
 
-__all__ = ["BUILDERS", "CLASSES", "BeadTree", "Built", "build", "choose"]
+__all__ = ["BUILDERS", "CLASSES", "Built", "build", "choose"]
