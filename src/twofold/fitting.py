@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from twofold.ensemble import Ensemble, split
+from twofold.errors import UserError
 from twofold.files.readers import read_trajectory
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
-from twofold.training.settings import load_settings
+from twofold.training.settings import TrainingSettings, load_settings
 
 HELD_OUT = 0.2
 
@@ -42,13 +43,16 @@ def fit(
     `twofold.files.readers.read_trajectory`.
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
     them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
-    by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`.
+    by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
+    data and settings.
 
-    Raises UserError for anything wrong with the files or the settings.
+    Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run that
+    is to be continued.
     """
-    if resume:
-        return resume_fit(out, progress=progress, stopped=stopped)
     chosen = load_settings(config, **settings)
+    if resume:
+        _check_same(RunFolder(Path(out)), chosen)
+        return resume_fit(out, progress=progress, stopped=stopped)
     RunFolder(Path(out)).check_new()
     progress(FitProgress("reading trajectories"))
     training, unseen = read_split(
@@ -65,6 +69,18 @@ def fit(
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
 
 
+def _check_same(folder: RunFolder, chosen: TrainingSettings) -> None:
+    """Raises UserError when a setting that was given is not that of the run in `folder`."""
+    before = folder.read_config()["settings"]
+    for name, value in chosen.model_dump(exclude_unset=True).items():
+        if value != before.get(name):
+            raise UserError(
+                f"{name} {value} for a run that was made with {before.get(name)}",
+                "the same settings",
+                "leave it out to continue the run, or fit into a new folder",
+            )
+
+
 def read_split(
     topology: str | Path,
     trajectories: str | Path | Sequence[str | Path],
@@ -76,10 +92,10 @@ def read_split(
     files = [trajectories] if isinstance(trajectories, str | Path) else list(trajectories)
     if not held_out:
         return split(read_trajectory(topology, files, **reading), fraction)
-    # read separately, so that it is plain which trajectory came from which file
+    if not files:
+        raise UserError("held-out trajectories without others", "trajectories to train on", "give them before")
     whole = read_trajectory(topology, [*files, *held_out], **reading)
-    without = {name: value for name, value in reading.items() if name != "weights"}
-    seen = int(read_trajectory(topology, files, **without).trajectory.max()) + 1
+    seen = sum(file["runs"] for file in whole.source["trajectories"][: len(files)])
     return split(whole, held_out_trajectories=tuple(range(seen, int(whole.trajectory.max()) + 1)))
 
 
