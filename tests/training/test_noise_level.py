@@ -7,6 +7,7 @@ import pytest
 
 from synthetic import Line
 from twofold.energy.base import Energy
+from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
 from twofold.training.noise_level import LEVELS, _block_error, _decide, choose_noise_level
 
@@ -60,6 +61,11 @@ def test_ties_go_to_the_larger_level_and_stop_at_the_first_worse_one():
 def test_a_level_without_a_finite_loss_is_never_chosen():
     rows = np.stack([np.full(100, np.nan), np.zeros(100), np.full(100, np.nan), np.full(100, np.nan)])
     assert _decide(np.arange(1.0, 5.0), rows, np.full(100, 0.01)).chosen == 2.0
+
+
+def test_no_level_at_all_is_an_error_of_the_data():
+    with pytest.raises(UserError, match="not finite"):
+        _decide(np.arange(1.0, 4.0), np.full((3, 100), np.nan), np.full(100, 0.01))
 
 
 def test_jackknife_error_is_that_of_a_mean():

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy
+from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
 from twofold.objectives import implicit
 
@@ -70,6 +71,10 @@ def _losses(model: Energy, chart: Chart, frames: Array, sigma: Array, key: Array
 
 def _decide(levels: np.ndarray, losses: np.ndarray, share: np.ndarray) -> NoiseLevelScan:
     mean = losses @ share
+    if not np.isfinite(mean).any():
+        raise UserError(
+            "a score that is not finite on held-out frames at any noise level", "a finite one", "look for broken frames"
+        )
     best = int(np.nanargmin(mean))
     errors = [_block_error(row, share) for row in losses]
     differences = [_block_error(row - losses[best], share) for row in losses]
