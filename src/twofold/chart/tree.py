@@ -51,7 +51,7 @@ def neighbours(count: int, bonds: np.ndarray) -> list[list[int]]:
     return [sorted(one) for one in lists]
 
 
-def _farthest_first(lists: list[list[int]], root: int) -> tuple[list[int], np.ndarray]:
+def _breadth_first(lists: list[list[int]], root: int) -> tuple[list[int], np.ndarray]:
     """Breadth-first order from `root` and the parent of every bead that is reached (-1 elsewhere)."""
     parent = np.full(len(lists), -1)
     seen, order = {root}, [root]
@@ -81,14 +81,14 @@ def bead_tree(count: int, bonds: np.ndarray) -> BeadTree:
     lists = neighbours(count, bonds)
     if count < 3:
         raise NotATree(f"{count} beads have no angle")
-    reached, _ = _farthest_first(lists, 0)
+    reached, _ = _breadth_first(lists, 0)
     if len(reached) < count:
         missing = sorted(set(range(count)) - set(reached))
         raise NotATree(f"bead {missing[0] + 1} is not connected to bead 1 by bonds")
     if len(bonds) > count - 1:
         raise NotATree(f"{count} beads with {len(bonds)} bonds form {len(bonds) - count + 1} ring(s)")
-    root = _farthest_first(lists, reached[-1])[0][-1]
-    breadth, parent = _farthest_first(lists, root)
+    root = _breadth_first(lists, reached[-1])[0][-1]
+    breadth, parent = _breadth_first(lists, root)
     heights = _heights(breadth, parent)
     order, stack = [], [root]
     while stack:
@@ -126,21 +126,22 @@ def stiff_bonds(positions: np.ndarray, tolerance: float = 0.12) -> np.ndarray:
     mean, spread = distances.mean(0), distances.std(0)
     stiff = np.flatnonzero(spread < tolerance * mean)
     group = list(range(count))
-    bonds = []
+    bonded: set[tuple[int, int]] = set()
     for pair in stiff[np.argsort(mean[stiff])]:
         i, j = int(rows[pair]), int(columns[pair])
         if group[i] != group[j]:
-            bonds.append((i, j))
+            bonded.add((i, j))
             old, new = group[j], group[i]
             group = [new if label == old else label for label in group]
-    longest = max((mean[pair] for pair in stiff if (rows[pair], columns[pair]) in set(bonds)), default=0.0)
-    apart = bonds_apart(count, np.array(bonds, int).reshape(-1, 2))
+    longest = max((mean[pair] for pair in stiff if (rows[pair], columns[pair]) in bonded), default=0.0)
+    apart = bonds_apart(count, np.array(sorted(bonded), int).reshape(-1, 2))
+    closing = []
     for pair in stiff:
         i, j = int(rows[pair]), int(columns[pair])
         # the tree leaves out the longest bond of a ring: it is never shorter than the others
         if 4 <= apart[i, j] < count and mean[pair] <= RING_SLACK * longest:
-            bonds.append((i, j))
-    return np.array(sorted(bonds), int).reshape(-1, 2)
+            closing.append((i, j))
+    return np.array(sorted([*bonded, *closing]), int).reshape(-1, 2)
 
 
 def bonds_apart(count: int, bonds: np.ndarray) -> np.ndarray:
@@ -148,7 +149,7 @@ def bonds_apart(count: int, bonds: np.ndarray) -> np.ndarray:
     lists = neighbours(count, bonds)
     apart = np.full((count, count), count)
     for bead in range(count):
-        order, parent = _farthest_first(lists, bead)
+        order, parent = _breadth_first(lists, bead)
         apart[bead, bead] = 0
         for other in order[1:]:
             apart[bead, other] = apart[bead, parent[other]] + 1

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, trainable
+from twofold.energy.rotations import random_rotations
 from twofold.noise import NoiseSchedule
 from twofold.objectives import LOSSES, draw_noise, level_weight
 from twofold.training.optimiser import build_optimiser
@@ -114,6 +115,4 @@ class Trainer(eqx.Module):
 
 def random_turns(key: PRNGKeyArray, x: Float[Array, "batch beads 3"]) -> Float[Array, "batch beads 3"]:
     """Each conformation turned by its own rotation, uniform over the group."""
-    from twofold.energy.rotations import random_rotations
-
     return jnp.einsum("bnx,byx->bny", x, random_rotations(key, x.shape[0]), precision=jax.lax.Precision.HIGHEST)
