@@ -22,8 +22,9 @@ from twofold.energy.network import ResidualNetwork
 class ChainFeatures(Fixed):
     """Inputs of the network: stiff coordinates, harmonics of the torsions, distances of far pairs.
 
-    All are of order one at every noise level. A harmonic of order k is damped by `exp(-k^2 sigma^2 / 2)`, the factor
-    by which noise damps its mean; distances are faded out where the noise of torsions exceeds `fade` rad.
+    None is larger than order one at any noise level. A harmonic of order k is damped by `exp(-k^2 blur^2 / 2)`, `blur`
+    the noise of a torsion in rad, the factor by which noise damps its mean; distances are faded out where that noise
+    exceeds `fade`.
     """
 
     chart: InternalChart

@@ -73,8 +73,9 @@ class PairPrior(Fixed):
 class HandednessPrior(Fixed):
     """`sum softplus(-2 v m / var)` over signed volumes `v` of a bead and three stiff neighbours, Wiener filtered.
 
-    This is minus the logarithm of the odds of a conformation against its mirror image if its volume is Gaussian with
-    mean `m` and variance `var`, which are tabulated over the noise level. Flat surroundings contribute a constant.
+    This is minus the logarithm of the probability of a conformation, of it and its mirror image, if its volume is
+    Gaussian with mean `m` and variance `var`, which are tabulated over the noise level. Flat surroundings contribute a
+    constant.
     """
 
     filter: WienerFilter

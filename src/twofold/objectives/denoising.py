@@ -51,7 +51,7 @@ def antithetic(
 
 
 def level_weight(sigma: Float[Array, " batch"], softening: float) -> Float[Array, " batch"]:
-    """`sigma^2 + tau^2`: the inverse variance of the antithetic loss, up to a factor, at both ends of the range."""
+    """`sigma^2 + tau^2`: in proportion to the inverse standard deviation of the antithetic loss at either end."""
     return sigma**2 + softening**2
 
 

@@ -49,8 +49,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "σ*",  # noqa: RUF001
-        "The noise level at which the model is used as a force field. It blurs the density a little: a bond's "
-        "variance grows by 2σ*².",  # noqa: RUF001
+        "The noise level at which the model is used as a force field. It blurs the density a little: the variance of "
+        "every coordinate of the model grows by σ*².",  # noqa: RUF001
     ),
     (
         "Wrong-handed, cis, clashes",

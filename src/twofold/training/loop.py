@@ -97,7 +97,7 @@ class Trainer(eqx.Module):
         value, gradient = jax.value_and_grad(self.loss)(state.parameters, data, now)
         update, optimiser_state = build_optimiser(self.settings).update(gradient, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, update)
-        # the average starts as the plain mean of all steps, so that it forgets the random start
+        # at first the average reaches back over a ninth of the steps so far, so that it forgets the random start
         decay = jnp.minimum(self.settings.ema, (1.0 + state.step) / (10.0 + state.step))
         average = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.average, parameters)
         return TrainingState(parameters, average, optimiser_state, key, state.step + 1), value

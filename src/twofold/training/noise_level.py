@@ -53,8 +53,9 @@ def choose_noise_level(
 ) -> NoiseLevelScan:
     """Scan `LEVELS` levels on up to `most` held-out frames, evenly spread over time, with weights (frames,).
 
-    The choice is the largest level whose loss is within one standard error (of the paired difference, from blocks of
-    time) of the least: where the data cannot tell two levels apart, the smoother force field is the better one.
+    The choice is the largest level up to which the loss stays within one standard error (of the paired difference, from
+    blocks of time) of the least: where the data cannot tell two levels apart, the smoother force field is the better
+    one.
     """
     stride = max(1, -(-coordinates.shape[0] // most))
     frames, share = coordinates[::stride], np.asarray(weights, np.float64)[::stride]
