@@ -11,7 +11,15 @@ from twofold.analysis.observables import torsions
 from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.files.trajectories import read_positions, write_trajectory
-from twofold.molecular_dynamics import Outputs, deblurred, in_basin, record_notes, simulate_model, widened
+from twofold.molecular_dynamics import (
+    Outputs,
+    deblurred,
+    in_basin,
+    record_notes,
+    simulate_model,
+    starting_positions,
+    widened,
+)
 from twofold.simulation.record import Record
 from twofold.simulation.region import Region
 
@@ -88,6 +96,37 @@ def test_replicas_start_in_one_basin(untrained, chain_ensemble, tmp_path):
     assert (torsions(first, np.array([[0, 1, 2, 3]])) > 0).all()
     notes = record_notes(path.with_suffix(".h5"))
     assert (notes["kind"], notes["start"]) == ("basin", "phi>0")
+
+
+def strict(text):
+    """JSON as the standard has it: no NaN, no Infinity."""
+
+    def refuse(name):
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_a_simulation_that_never_gets_going_still_says_why(untrained, starts, tmp_path):
+    path = tmp_path / "md.xtc"
+    summary = simulate_model(untrained, path, length_ps=0.5, start=3 * starts, **OPTIONS)
+    assert summary.stable == 0
+    told = strict(path.with_suffix(".json").read_text())
+    assert [stop["replica"] for stop in told["stops"]] == [0, 1, 2, 3]
+    assert told["stops"][0]["reason"]
+    assert told["temperatures"]["kinetic"] is None
+    assert not path.exists()
+
+
+def test_starts_are_spread_over_a_trajectory(untrained, chain_ensemble):
+    def chosen(number, replicas):
+        frames = chain_ensemble.positions[:number]
+        starts = starting_positions(untrained, replicas, 0.3, frames, None, 0)
+        return [int(np.argmin(np.abs(frames - start).max((1, 2)))) for start in starts]
+
+    assert chosen(100, 4) == [0, 25, 50, 75]
+    assert chosen(4, 4) == [0, 1, 2, 3]
+    assert chosen(2, 5) == [0, 1, 0, 1, 0]
 
 
 def test_basins(chain_ensemble):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 
 from twofold.beads import Beads
 from twofold.errors import UserError
-from twofold.files.atomic import check_target, write_text
+from twofold.files.atomic import check_target, write_json
 from twofold.files.trajectories import check_suffix, read_positions
 from twofold.model import Model
 from twofold.simulation.export import export_table, export_trajectory
@@ -78,12 +77,13 @@ def simulate_model(
 ) -> Summary:
     """Simulate `replicas` for `length_ps` each; writes record, trajectory with PDB, table and summary at `out`.
 
-    start: positions (replicas, beads, 3) in nm or a trajectory of beads whose frames are dealt out to the replicas; by
-    default samples of the model with the noise of the simulated density. start_basin: a condition on a torsion, as
-    "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only from samples that fulfil it. frame_ps:
-    time between frames; by default a two-hundredth of the length. temperature: K; the model holds at that of its data,
-    another one is a plain Langevin bath on the same energy. sigma: noise level of the force field instead of the stored
-    one. resume: continue the record beside `out`. Raises UserError as `twofold.simulation.run.simulate` does.
+    start: positions (frames, beads, 3) in nm or a trajectory of beads; frames evenly spaced over it are dealt out to
+    the replicas. By default samples of the model with the noise of the simulated density. start_basin: a condition on a
+    torsion, as "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only from samples that fulfil it.
+    frame_ps: time between frames; by default a two-hundredth of the length. temperature: K; the model holds at that of
+    its data, another one is a plain Langevin bath on the same energy. sigma: noise level of the force field instead of
+    the stored one. resume: continue the record beside `out`. Without a single good frame there is no trajectory, but a
+    summary that says why. Raises UserError as `twofold.simulation.run.simulate` does.
     """
     files = Outputs.at(out)
     if not resume:
@@ -120,10 +120,18 @@ def simulate_model(
         resume=resume,
         notes=notes,
     )
-    export_trajectory(files.record, files.trajectory, overwrite=resume)
-    export_table(files.record, files.table, overwrite=resume)
-    write_text(files.summary, json.dumps(summary.to_dict() | notes, indent=1), overwrite=resume)
+    write_json(files.summary, summary.to_dict() | notes, overwrite=resume)
+    _export(files, overwrite=resume)
     return summary
+
+
+def _export(files: Outputs, *, overwrite: bool) -> None:
+    """Table and trajectory of the record; no trajectory where every replica was stopped before its first frame."""
+    export_table(files.record, files.table, overwrite=overwrite)
+    with Record.open(files.record) as record:
+        frames = int(record.valid_frames.sum())
+    if frames:
+        export_trajectory(files.record, files.trajectory, overwrite=overwrite)
 
 
 def _before(path: Path) -> Header:
@@ -157,7 +165,7 @@ def starting_positions(
             given = given[in_basin(model.beads, given, start_basin)]
             if not len(given):
                 raise UserError(f"no starting frame with {start_basin}", "some", "choose another basin or start")
-        return np.resize(given, (replicas, *given.shape[1:]))
+        return _dealt(given, replicas)
     if start_basin:
         drawn = model.sample(START_BATCH * replicas, seed=seed, noise=sigma).positions
         drawn = drawn[in_basin(model.beads, drawn, start_basin)]
@@ -167,6 +175,12 @@ def starting_positions(
             )
         return np.resize(drawn, (replicas, *drawn.shape[1:]))
     return model.sample(replicas, seed=seed, noise=sigma).positions
+
+
+def _dealt(frames: np.ndarray, replicas: int) -> np.ndarray:
+    """One of `frames` for each replica: evenly spaced ones, or the same ones again where there are too few."""
+    places = np.arange(replicas)
+    return frames[places * len(frames) // replicas if len(frames) > replicas else places % max(len(frames), 1)]
 
 
 def in_basin(beads: Beads, positions: np.ndarray, condition: str) -> np.ndarray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twofold.errors import UserError
 
@@ -90,3 +92,16 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     """Writes `text` as UTF-8, atomically."""
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: Any, *, overwrite: bool = False) -> None:
+    """Writes `content` as JSON, atomically. Numbers that are not finite become null, because JSON has none of them."""
+    write_text(path, json.dumps(_without_nan(content), indent=1, allow_nan=False), overwrite=overwrite)
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _without_nan(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
