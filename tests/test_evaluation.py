@@ -79,6 +79,11 @@ def test_mistakes(fitted_run, made, tmp_path, name):
     assert not (tmp_path / "out").exists()
 
 
+def test_out_is_no_file(fitted_run, made):
+    with pytest.raises(UserError, match="is a file"):
+        evaluate(fitted_run, out=made / "iid.pdb", samples=made / "iid.xtc")
+
+
 def test_training_frames_are_no_reference(fitted_run, made, tmp_path, chain_ensemble):
     np.savez(tmp_path / "seen.npz", positions=chain_ensemble.positions[:300], length_unit="nm")
     with pytest.raises(UserError, match="used in training"):

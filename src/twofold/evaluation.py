@@ -15,7 +15,7 @@ import numpy as np
 from twofold.analysis import Evaluation, FrameSet, compare
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.files.atomic import write_text
+from twofold.files.atomic import write_json
 from twofold.files.readers import read_trajectory
 from twofold.files.trajectories import read_positions
 from twofold.fitting import load
@@ -72,6 +72,8 @@ def evaluate(
     judge_by = _read_reference(reference, reference_weights, config, model) if reference else held_out
     target = Path(out)
     paths = (target / "metrics.json", target / "report.html", target / "summary.png")
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is a file", "a folder to write into", "choose another --out")
     for path in paths:
         if path.exists() and not overwrite:
             raise UserError(f"{path} exists already", "a new folder", "choose another --out or remove it")
@@ -89,7 +91,7 @@ def evaluate(
     target.mkdir(parents=True, exist_ok=True)
     record = {"format": "twofold metrics", "version": 1, "units": MD_UNITS} | evaluation.to_dict()
     record["simulations"] = {one.key: one.summary for one in simulations}
-    write_text(paths[0], json.dumps(record, indent=1), overwrite=overwrite)
+    write_json(paths[0], record, overwrite=overwrite)
     content = _content(folder, model, config, judge_by, sets, simulations, evaluation)
     write_report(content, paths[1], overwrite=overwrite)
     with contextlib.suppress(UserError):  # a molecule without two neighbouring torsions has no such figure
@@ -162,7 +164,7 @@ def _content(
     main = next((one.summary for one in simulations if one.key == "simulation" and one.summary), {})
     scan = model.report["noise_level"]
     tiles = {"training, minutes": round(model.report["seconds"] / 60, 1), "updates": model.report["settings"]["steps"]}
-    stability, speed = simulated(main) if main else (None, {})
+    stability, speed = simulated(_with_nan(main)) if main else (None, {})
     return ReportContent(
         beads=model.beads,
         title=f"twofold: {folder.path.name}",
@@ -186,6 +188,15 @@ def _content(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **vars(judged(evaluation)),
     )
+
+
+def _with_nan(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary as it was before it became JSON, which has null for numbers that are not finite."""
+    parts = ("temperatures", "speed")
+    return summary | {
+        part: {name: float("nan") if value is None else value for name, value in summary[part].items()}
+        for part in parts
+    }
 
 
 def _thinned(key: Any, positions: np.ndarray, weights: Any, trajectory: Any) -> StructureSet:

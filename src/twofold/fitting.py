@@ -46,8 +46,8 @@ def fit(
     by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
     data and settings.
 
-    Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run that
-    is to be continued.
+    Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run
+    that is to be continued.
     """
     chosen = load_settings(config, **settings)
     if resume:
