@@ -180,10 +180,37 @@ def test_slow_coordinates_without_deeptime(reference, monkeypatch):
     assert any("Deeptime" in note for note in result.about["notes"])
 
 
+def test_correlated_replicas_are_judged_at_their_effective_size(reference):
+    # 40 replicas, each of them one of 40 * 30 independent frames at a time and for 10 frames.
+    own = np.repeat(peptide_ensemble(1200, 20).positions, 10, axis=0)
+    replica = np.repeat(np.arange(40), 300)
+    sets = {"simulation": FrameSet(own, "simulation", replica=replica), "samples": FrameSet(own)}
+    result = compare(sets, *reference, bins=20, tica=False)
+    moving, still = (rows(result.sets[name]) for name in ("simulation", "samples"))
+    assert 900 < result.sets["simulation"].n < 1500
+    for name in ("phi/psi ALA2 JS", "end-to-end distance JS", "bonds W1", "angles JS"):
+        assert moving[name].n == pytest.approx(1200, rel=0.2)
+        assert moving[name].ratio == pytest.approx(1, abs=0.35)
+        assert moving[name].state == "agree"
+        assert still[name].n == 2000
+    assert result.between["simulation", "samples"].rows[0].n < 1500
+    assert still["phi/psi ALA2 JS"].ratio > 1.2 * moving["phi/psi ALA2 JS"].ratio
+
+
 @pytest.mark.slow
 def test_fifty_thousand_frames_of_twenty_beads_take_seconds():
     training, held = peptide_ensemble(10_000, 12, residues=5), peptide_ensemble(10_000, 13, residues=5, first_block=100)
     own = np.concatenate([peptide_ensemble(10_000, seed, residues=5).positions for seed in range(14, 19)])
     start = time.process_time()
     compare({"samples": FrameSet(own)}, training, held, tica=False)
+    assert time.process_time() - start < 20
+
+
+@pytest.mark.slow
+def test_two_hundred_replicas_of_twenty_beads_take_seconds():
+    training, held = peptide_ensemble(10_000, 12, residues=5), peptide_ensemble(10_000, 13, residues=5, first_block=100)
+    own = np.concatenate([peptide_ensemble(10_000, seed, residues=5).positions for seed in (14, 15)])
+    sets = {"simulation": FrameSet(own, "simulation", replica=np.repeat(np.arange(200), 100), frame_ps=1.0)}
+    start = time.process_time()
+    compare(sets, training, held, tica=False)
     assert time.process_time() - start < 20

@@ -16,6 +16,7 @@ from twofold.report.maps import contour_lines, free_energy, histogram, palette_p
 from twofold.report.measures import angle_groups, bond_groups, torsion, weighted_density
 from twofold.report.numerals import duration, number, plain, plus_minus, small_length
 from twofold.report.svg import log_ticks, nice_ticks
+from twofold.report.tables import metric_tables
 from twofold.report.viewer import chosen_frames, payload, superpose
 
 
@@ -191,6 +192,7 @@ def row(**changes: object) -> dict[str, object]:
         "value": 0.02,
         "error": 0.001,
         "floor": 0.01,
+        "n": 480,
     }
     return {
         **empty,
@@ -231,6 +233,8 @@ def test_intake_of_an_evaluation() -> None:
     assert found.notes == ("Mind this.",)
     first, second, _ = found.metrics
     assert (first.name, first.ratio, first.reference) == ("φ/ψ ALA2 JS", 2.0, None)
+    assert (first.n, second.n) == (480, None)
+    assert "<small>n = 480</small>" in metric_tables(found.metrics)
     assert (second.value, second.reference, second.unit, second.ratio) == (
         pytest.approx(2.0),
         pytest.approx(3.0),

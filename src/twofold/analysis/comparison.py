@@ -1,15 +1,18 @@
 """One number that compares two sets, its error, and its floor: the same number between two parts of the reference.
 
 How a distance between a set S and the held-out reference H is judged. Let T be the part of the reference that the model
-was trained on, apart in time from H. With one size n for all,
+was trained on, apart in time from H. With one effective size n for both,
 
-    score = mean over draws of n frames of S of d(draw, H),    floor = mean over draws of n frames of T of d(draw, H).
+    score = mean over draws of m frames of S of d(draw, H),    floor = mean over draws of n frames of T of d(draw, H).
 
+For independent frames m = n. A simulation of F correlated frames is worth N of them for this d (`design`): it is drawn
+whole, m = F, if n = N; if T or H limit n, a draw of m frames has the variance 1/N - 1/F + 1/m, which is to be 1/n.
 Draws behave as n independent, equally weighted frames (`draws`), H enters whole and weighted in both: the sampling
 bias of d, about (bins - 1)/8 (1/n + 1/n_H) for a Jensen-Shannon divergence, is the same in both. A perfect sampler of
 independent frames has score = floor where T and H are independent frames. Frames of a trajectory are correlated: then T
 carries its own error of finite length, and the floor is what two stretches of reference differ by, which a perfect
-sampler can undercut. A simulation that is short has a score above the floor, as it should.
+sampler can undercut. A short simulation without bias scores the floor of its n: how short it is shows in n and in the
+error.
 
 Errors: leave out each block of S (or T), leave out each block of H. The excess, score - floor, shares H, and its error
 leaves out each block of H in both at once.
@@ -42,9 +45,10 @@ class Comparison:
     """A number of a set beside the reference.
 
     kind "distance": `value` is 0 for equal distributions of infinite size; `floor` is what the reference scores against
-    itself at the same size `n`; `ratio` = value / floor; `excess` = value - floor.
+    itself at the same size `n`; `ratio` = value / floor; `excess` = value - floor. `n` is the number of independent
+    frames that the set is worth for this number, as far as the reference allows to use them.
     kind "level": `value` is an average over the set and `reference` that of the held-out reference; `excess` is their
-    difference and `floor` the difference between the two parts of the reference.
+    difference and `floor` the difference between the two parts of the reference; `n` is the number of frames.
     Errors are standard errors by block jackknife. `parts` holds numbers for each column (bond, angle) by label.
     """
 
@@ -109,16 +113,16 @@ def estimate(
     second: Part,
     size: int,
     rng: np.random.Generator,
-    draw_second: bool = False,
+    second_size: int | None = None,
     most: int | None = None,
 ) -> Estimate:
     """`statistic(totals of first, totals of second)`, the mean over all draws of `size` frames of `first`.
 
-    `second` is whole and weighted unless `draw_second`, when it is drawn to the same size. `most` limits the draws.
+    `second` is whole and weighted unless `second_size` is given, the size that it is drawn to. `most` limits the draws.
     """
     draws = equal_draws(first.weights, size, rng)[:most]
-    others = equal_draws(second.weights, size, rng)[:most] if draw_second else []
-    whole = None if draw_second else second.totals()
+    others = equal_draws(second.weights, second_size, rng)[:most] if second_size is not None else []
+    whole = second.totals() if second_size is None else None
     values, without_first, without_second = [], [], []
     for place in range(max(len(draws), len(others))):
         theirs = second.totals(others[place % len(others)]) if whole is None else whole
@@ -153,6 +157,16 @@ def _without_each(
         chosen = [rest if argument is None else argument for argument in arguments]
         found.append(float(statistic(*chosen)) if some else float("nan"))
     return found
+
+
+def draw_size(n: int, worth: float, frames: int) -> int:
+    """Frames to draw of `frames` that are worth `worth` independent ones, so that the draw is worth `n` of them.
+
+    A random choice of m of F frames adds the noise of independent frames, 1/m - 1/F, to the variance of the whole.
+    """
+    if n >= worth - 1:  # As many as there are, but for rounding down.
+        return frames
+    return max(1, min(frames, round(1.0 / (1.0 / n - 1.0 / worth + 1.0 / frames))))
 
 
 def distance(value: Estimate, floor: Estimate | None, shared: bool = True, **labels: Any) -> Comparison:

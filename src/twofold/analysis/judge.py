@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.analysis import comparison, verdict
+from twofold.analysis.design import clusters_of
 from twofold.analysis.draws import drawable
+from twofold.analysis.kinetics import slowest_inefficiency
 from twofold.analysis.levels import Level, levels_of
 from twofold.analysis.metrics import joint_edges, joint_js
 from twofold.analysis.motion import motion_of
@@ -46,6 +48,7 @@ class Judge:
         self._seen: dict[Any, tuple[np.ndarray, np.ndarray, list[Metric]]] = {}
         self._parts: dict[Any, Part] = {}
         self._floors: dict[Any, Estimate] = {}
+        self._worths: dict[Any, float] = {}
 
     def _tica(self, wanted: bool | None) -> list[Observable]:
         from twofold.analysis.tica import slow_coordinates
@@ -100,7 +103,9 @@ class Judge:
         if place not in self._floors:
             held, other = (self.part(observable, key, metric, which) for which in (0, 1))
             most = comparison.FLOOR_DRAWS
-            self._floors[place] = comparison.estimate(metric.statistic, other, held, n, self.rng(), both, most)
+            self._floors[place] = comparison.estimate(
+                metric.statistic, other, held, n, self.rng(), n if both else None, most
+            )
         return self._floors[place]
 
     def rng(self) -> np.random.Generator:
@@ -110,16 +115,31 @@ class Judge:
     def set(self, name: str, one: FrameSet) -> SetResult:
         """All numbers of one set against the reference."""
         weights = one.all_weights()
-        n = self.reference.size(drawable(weights))
         rows: list[Comparison] = []
         for observable in self.observables:
-            rows += self._rows(observable, one, n)
+            rows += self._rows(observable, one)
+        n = self.reference.size(drawable(weights))
+        if one.moves:
+            n = min((row.n for row in rows), default=n)
         rows += [self._level_row(level, one) for level in self.levels]
         result = verdict.overall(name, "reference", rows)
         motion = motion_of(one, self.beads) if one.moves else {}
         return SetResult(one.kind, len(one), effective_size(weights), n, tuple(rows), result, motion)
 
-    def _rows(self, observable: Observable, one: FrameSet, n: int) -> list[Comparison]:
+    def worth(self, observable: Observable, metric: Metric, one: FrameSet, values: np.ndarray, part: Part) -> float:
+        """Independent frames that a set is worth for a metric: of independent ones, those that can be drawn."""
+        drawn = drawable(one.all_weights())
+        if not one.moves:
+            return drawn
+        place = (id(one), observable.name, metric.name)
+        if place not in self._worths:
+            clusters = clusters_of(one.replica, len(one), lambda: slowest_inefficiency(values, one.replica))
+            # Kish's size is what `metric.worth` makes of independent frames; fewer of them can be drawn.
+            share = drawn / effective_size(one.all_weights())
+            self._worths[place] = min(float(drawn), max(1.0, share * metric.worth(part, clusters)))
+        return self._worths[place]
+
+    def _rows(self, observable: Observable, one: FrameSet) -> list[Comparison]:
         key = self.version(observable, one.noise)
         values = observable.values(one.positions)
         weights, groups = one.all_weights(), one.groups()
@@ -127,10 +147,13 @@ class Judge:
         rows = []
         for metric in chosen:
             # The held-out part limits the size of histograms, whose noise it shares, but not that of means and widths.
-            size = min(drawable(weights), drawable(self.reference.other.weights)) if metric.moments else n
             part = metric.part(values, weights, groups)
+            worth = self.worth(observable, metric, one, values, part)
+            most = drawable(self.reference.other.weights)
+            n = min(int(worth), most) if metric.moments else self.reference.size(int(worth))
+            size = comparison.draw_size(n, worth, drawable(weights))
             value = comparison.estimate(metric.statistic, part, self.part(observable, key, metric, 0), size, self.rng())
-            row = _labelled(observable, metric, value, self.floor(observable, key, metric, size), size)
+            row = _labelled(observable, metric, value, self.floor(observable, key, metric, n), n)
             if metric.name == "mean":
                 row = replace(
                     row, parts=_columns(observable, values, weights, held, self._versions[key].held_out.weights)
@@ -155,21 +178,32 @@ class Judge:
     def pair(self, first: str, one: FrameSet, second: str, two: FrameSet) -> SetResult:
         """Two sets against each other, drawn to one size; the floor is the two parts of the reference drawn to it."""
         sizes = [drawable(s.all_weights()) for s in (one, two)]
-        n = self.reference.size(min(*sizes, drawable(self.reference.held_out.weights)))
-        rows = []
+        rows: list[Comparison] = []
         for observable in self.observables:
             if observable.noised and one.noise is not two.noise:
                 continue  # One of them is blurred, the other not: they should differ.
-            key = self.version(observable, one.noise)
-            _, _, chosen = self.seen(observable, key)
-            values = [observable.values(s.positions) for s in (one, two)]
-            for metric in chosen:
-                a, b = (metric.part(v, s.all_weights(), s.groups()) for v, s in zip(values, (one, two), strict=True))
-                value = comparison.estimate(metric.statistic, a, b, n, self.rng(), draw_second=True)
-                floor = self.floor(observable, key, metric, n, both=True)
-                rows.append(verdict.judge_distance(_labelled(observable, metric, value, floor, n, shared=False)))
+            rows += self._pair_rows(observable, one, two)
+        n = min((row.n for row in rows), default=self.reference.size(min(sizes)))
         result = verdict.overall(first, second, rows)
         return SetResult("pair", len(one) + len(two), float(min(sizes)), n, tuple(rows), result)
+
+    def _pair_rows(self, observable: Observable, one: FrameSet, two: FrameSet) -> list[Comparison]:
+        key = self.version(observable, one.noise)
+        _, _, chosen = self.seen(observable, key)
+        sets = (one, two)
+        values = [observable.values(s.positions) for s in sets]
+        rows = []
+        for metric in chosen:
+            parts = [metric.part(v, s.all_weights(), s.groups()) for v, s in zip(values, sets, strict=True)]
+            worths = [self.worth(observable, metric, s, v, p) for s, v, p in zip(sets, values, parts, strict=True)]
+            n = self.reference.size(min(int(min(worths)), drawable(self.reference.held_out.weights)))
+            a, b = (
+                comparison.draw_size(n, worth, drawable(s.all_weights())) for worth, s in zip(worths, sets, strict=True)
+            )
+            value = comparison.estimate(metric.statistic, parts[0], parts[1], a, self.rng(), b)
+            floor = self.floor(observable, key, metric, n, both=True)
+            rows.append(verdict.judge_distance(_labelled(observable, metric, value, floor, n, shared=False)))
+        return rows
 
 
 def _labelled(

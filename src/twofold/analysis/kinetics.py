@@ -80,3 +80,18 @@ def independent_frames(series: dict[str, np.ndarray], replica: np.ndarray | None
     return {
         name: len(values) / statistical_inefficiency([values[p] for p in pieces]) for name, values in series.items()
     }
+
+
+def slowest_inefficiency(values: np.ndarray, replica: np.ndarray | None = None, most: int = 40) -> float:
+    """Largest statistical inefficiency, in frames, among up to `most` columns of `values` (frames, columns).
+
+    Of the deviation and of its square, so that a column whose mean stays while its width changes is seen as well.
+    """
+    pieces = by_replica(replica, len(values))
+    columns = np.unique(np.linspace(0, values.shape[1] - 1, min(most, values.shape[1])).astype(np.int64))
+    found = 1.0
+    for column in columns:
+        series = np.asarray(values[:, column], dtype=np.float64)
+        for x in (series, np.square(series - series.mean())):
+            found = max(found, statistical_inefficiency([x[p] for p in pieces]))
+    return found

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twofold.analysis import divergence
+from twofold.analysis import design, divergence
 from twofold.analysis.tallies import Part, means, widths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from twofold.analysis.design import Clusters
 
 LINE_BINS = 50
 """Bins of one-dimensional histograms within the range of the reference; two more catch what lies outside."""
@@ -25,6 +27,7 @@ class Metric:
     """One number from two tallies.
 
     part: (values (frames, columns), weights, groups) -> Part; statistic: (totals, totals) -> number.
+    worth: (part, clusters) -> number of independent frames that would leave as much noise in it; see `design`.
     moments: whether it is made of means and widths instead of histograms.
     """
 
@@ -32,6 +35,7 @@ class Metric:
     unit: str
     part: Callable[[np.ndarray, np.ndarray, np.ndarray], Part]
     statistic: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    worth: Callable[[Part, Clusters], float]
     moments: bool = False
 
 
@@ -44,19 +48,19 @@ def joint_edges(values: np.ndarray, bins: int, periodic: bool) -> list[np.ndarra
 
 def joint_js(edges: list[np.ndarray]) -> Metric:
     """Jensen-Shannon divergence (nats) of pairs of columns (0, 1), (2, 3), ... on planes; the mean over the pairs."""
-    return Metric("JS", "nats", _joint_part(edges), lambda p, q: divergence.js_divergence(p, q).mean())
+    return Metric("JS", "nats", _joint_part(edges), lambda p, q: divergence.js_divergence(p, q).mean(), _js_worth)
 
 
 def joint_pmf(bins: int, columns: int) -> Metric:
     """PMF error ((kT)^2) of pairs of torsions, the mean over the pairs; see `divergence.pmf_error`."""
     edges = [divergence.pmf_edges(bins, -np.pi, np.pi)] * columns
-    return Metric("PMF error", "kT²", _joint_part(edges), lambda p, q: divergence.pmf_error(p, q).mean())
+    return Metric("PMF error", "kT²", _joint_part(edges), lambda p, q: divergence.pmf_error(p, q).mean(), _pmf_worth)
 
 
 def line_js(reference: np.ndarray, periodic: bool = False) -> Metric:
     """Jensen-Shannon divergence (nats) of each column, the mean over columns. Bins span the `reference` values."""
     edges = joint_edges(reference, CIRCLE_BINS if periodic else LINE_BINS, periodic)
-    return Metric("JS", "nats", _line_part(edges), lambda p, q: divergence.js_divergence(p, q).mean())
+    return Metric("JS", "nats", _line_part(edges), lambda p, q: divergence.js_divergence(p, q).mean(), _js_worth)
 
 
 def line_wasserstein(reference: np.ndarray, unit: str) -> Metric:
@@ -65,17 +69,40 @@ def line_wasserstein(reference: np.ndarray, unit: str) -> Metric:
     half = np.maximum(0.5 * (high - low), 1e-6)
     edges = [np.linspace(a - h, b + h, FINE_BINS + 1) for a, b, h in zip(low, high, half, strict=True)]
     width = np.array([e[1] - e[0] for e in edges])
-    return Metric("W1", unit, _line_part(edges), lambda p, q: divergence.wasserstein_histogram(p, q, width).mean())
+    return Metric(
+        "W1",
+        unit,
+        _line_part(edges),
+        lambda p, q: divergence.wasserstein_histogram(p, q, width).mean(),
+        lambda part, clusters: design.cumulative_size(part, clusters, width),
+    )
 
 
 def mean_shift(unit: str) -> Metric:
     """Largest difference of means over the columns."""
-    return Metric("mean", unit, _moment_part, lambda p, q: np.abs(means(p) - means(q)).max(), moments=True)
+    return Metric(
+        "mean", unit, _moment_part, lambda p, q: np.abs(means(p) - means(q)).max(), design.mean_size, moments=True
+    )
 
 
 def width_change() -> Metric:
     """Largest relative difference of standard deviations over the columns."""
-    return Metric("width", "", _moment_part, lambda p, q: np.abs(widths(p) / widths(q) - 1.0).max(), moments=True)
+    return Metric(
+        "width",
+        "",
+        _moment_part,
+        lambda p, q: np.abs(widths(p) / widths(q) - 1.0).max(),
+        design.width_size,
+        moments=True,
+    )
+
+
+def _js_worth(part: Part, clusters: Clusters) -> float:
+    return design.histogram_size(part, clusters, design.js_weight)
+
+
+def _pmf_worth(part: Part, clusters: Clusters) -> float:
+    return design.histogram_size(part, clusters, design.pmf_weight)
 
 
 def _range_edges(column: np.ndarray, bins: int) -> np.ndarray:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SetResult:
-    """Everything about one set. rows: its numbers; motion: crossings and effective sizes of a simulation."""
+    """Everything about one set. rows: its numbers; motion: crossings and effective sizes of a simulation.
+
+    effective_size: Kish's, by weight. n: the common size of draws; of a simulation or a pair the least over `rows`, of
+    which each has its own.
+    """
 
     kind: str
     frames: int

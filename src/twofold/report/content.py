@@ -86,6 +86,8 @@ class Metric:
     reference_error: float | None = None
     excess: float | None = None
     excess_error: float | None = None
+    n: int | None = None
+    """Effective number of frames that the floor is computed at."""
 
 
 @dataclass(frozen=True)

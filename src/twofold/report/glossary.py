@@ -25,7 +25,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Effective frames",
         "How many independent, equally weighted frames would carry as much information: fewer than the frames when "
-        "weights differ.",
+        "weights differ or when frames follow each other in a simulation. Then each metric has its own number, n, from "
+        "how much replicas differ in it: bonds forget their past at once, the size of a chain does not.",
     ),
     (
         "Jensen-Shannon divergence (JS)",

@@ -115,6 +115,7 @@ def _metric(first: str, second: str, row: Mapping[str, Any]) -> Metric:
         reference_error=scaled("reference_error") if level else None,
         excess=scaled("excess"),
         excess_error=scaled("excess_error"),
+        n=None if level else row.get("n"),
     )
 
 

@@ -14,7 +14,9 @@ COLUMNS = (
     ("Value ± error", "The metric and its standard error from a block jackknife."),
     (
         "Floor",
-        "The same metric for reference against reference with as many effective frames: what perfect agreement gives.",
+        "The same metric for reference against reference with as many effective frames, n: what perfect agreement "
+        "gives. Frames of a simulation follow each other; n is the number of independent frames that would leave as "
+        "much noise in this metric.",
     ),
     (
         "Ratio",
@@ -57,7 +59,10 @@ def _floor(metric: Metric, factor: float) -> str:
     """The floor, or for an average the value of the reference."""
     if metric.reference is not None:
         return _amount(metric.reference, metric.reference_error, factor)
-    return MISSING if metric.floor is None else number(factor * metric.floor)
+    if metric.floor is None:
+        return MISSING
+    size = "" if metric.n is None else f" <small>n = {plain(metric.n)}</small>"
+    return number(factor * metric.floor) + size
 
 
 def ratio_text(ratio: float | None) -> str:
