@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from synthetic import Gaussian
-from twofold.energy.base import Energy, Fixed, energies, scores, trainable
+from twofold.energy.base import Energy, energies, scores, trainable
+from twofold.fixed import Fixed
 
 
 class Table(Fixed):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from synthetic import Line
-from twofold.energy.base import Energy, Fixed
+from twofold.energy.base import Energy
+from twofold.fixed import Fixed
 from twofold.noise import NoiseSchedule
 from twofold.training.loop import Trainer, TrainingData, draw_frames, random_turns, training_data
 from twofold.training.optimiser import build_optimiser

@@ -10,8 +10,8 @@ class Chart(eqx.Module):
     """A map between positions of one molecule in nm and the coordinates in which the noise is Gaussian.
 
     Coordinates are of order one. The metric is flat: noise, score and probability flow are those of Euclidean space,
-    or of a product of lines and circles. Degrees of freedom that the noise leaves alone (the position of a molecule, and
-    in internal coordinates its orientation) are not counted in `dimension`.
+    or of a product of lines and circles. Degrees of freedom that the noise leaves alone (the position of a molecule,
+    and in internal coordinates its orientation) are not counted in `dimension`.
     """
 
     @property

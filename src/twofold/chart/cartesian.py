@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
-from twofold.energy.base import Fixed
+from twofold.fixed import Fixed
 
 SMALLEST_MODE = 1e-8
 """Least variance of a mode, as a share of the largest: keeps exactly rigid directions invertible."""

@@ -15,12 +15,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.chart.tree import BeadTree
-from twofold.energy.base import Fixed
+from twofold.fixed import Fixed
 
 STIFF_SPREAD = 0.4
 """Circular standard deviation in rad up to which a torsion may count as stiff."""
 STIFF_REACH = 1.6
 """Largest deviation from its mean in rad that a stiff torsion may have in any frame."""
+RIGID_BOND, RIGID_ANGLE = 2e-4, 2e-3
+"""Least widths in nm and rad: bonds held by constraints would else be stiffer than any time step can follow."""
 TORSION_UNIT = 0.25
 """Unit of soft torsions in rad: about the width of a basin, so that their scores are of order one like all others."""
 
@@ -204,7 +206,8 @@ def internal_chart(tree: BeadTree, positions: np.ndarray, weights: np.ndarray) -
     stiff, soft = np.flatnonzero(is_stiff), np.flatnonzero(~is_stiff)
     lines = np.concatenate([lengths, angles, centre[stiff] + deviation[:, stiff]], axis=1)
     mean = share @ lines
-    scale = np.sqrt(share @ (lines - mean) ** 2) + 1e-7
+    narrowest = np.where(np.arange(lines.shape[1]) < lengths.shape[1], RIGID_BOND, RIGID_ANGLE)
+    scale = np.maximum(np.sqrt(share @ (lines - mean) ** 2), narrowest)
     standard = (lines - mean) / scale
     values, vectors = np.linalg.eigh(standard.T @ (standard * share[:, None]))
     values = np.maximum(values, 1e-5)

@@ -13,12 +13,9 @@ import jax
 from jaxtyping import Array, Float
 
 from twofold.chart.base import Chart
+from twofold.fixed import Fixed
 
 System = Any
-
-
-class Fixed(eqx.Module):
-    """A module whose arrays are tables made from data; training leaves them as they are."""
 
 
 class Energy(eqx.Module):

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 
 from twofold.chart.cartesian import CartesianChart
 from twofold.chart.tree import bonds_apart, neighbours
-from twofold.energy.base import Fixed
 from twofold.energy.tables import NoiseTable, tabulate
+from twofold.fixed import Fixed
 
 _EXACT = jax.lax.Precision.HIGHEST
 """Differences of coordinates must not be rounded to the ten bits of TF32 on a GPU."""

@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.chart.internal import TORSION_UNIT, InternalChart
-from twofold.energy.base import Energy, Fixed, System
+from twofold.energy.base import Energy, System
 from twofold.energy.network import ResidualNetwork
+from twofold.fixed import Fixed
 
 
 class ChainFeatures(Fixed):

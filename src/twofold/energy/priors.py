@@ -13,9 +13,9 @@ from scipy.optimize import nnls
 
 from twofold.chart.cartesian import CartesianChart
 from twofold.chart.tree import bonds_apart, neighbours
-from twofold.energy.base import Fixed
 from twofold.energy.features import WienerFilter, cross, differences
 from twofold.energy.tables import NoiseTable, noise_levels, noised, tabulate
+from twofold.fixed import Fixed
 
 _EXACT = jax.lax.Precision.HIGHEST
 STIFF = 0.08

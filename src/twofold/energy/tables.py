@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twofold.energy.base import Fixed
+from twofold.fixed import Fixed
 
 FIRST_SIGMA, LAST_SIGMA, LEVELS = 0.002, 12.0, 32
 """Range (in units of the chart) and number of noise levels of a table."""
