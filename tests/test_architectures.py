@@ -79,6 +79,11 @@ def test_width_and_depth_are_those_of_every_architecture(chain_ensemble):
     assert len(build("internal", chain_ensemble, jax.random.key(0), width=16, depth=3).energy.network.hidden) == 2
 
 
+def test_slow_updates_come_in_short_scans(chain_ensemble):
+    chunks = {name: build(name, chain_ensemble, jax.random.key(0), width=16).recipe.chunk for name in BUILDERS}
+    assert chunks["transformer"] < chunks["internal"] == 100
+
+
 def test_mistakes():
     with pytest.raises(UserError, match=r"(?i)resnet"):
         build("resnet", walk(5), jax.random.key(0))

@@ -127,6 +127,11 @@ class _Fit:
         self.data = training_data(self.built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
         self.unseen = training_data(self.built.chart, jnp.asarray(held_out.positions), jnp.asarray(held_out.weights))
 
+    @property
+    def _chunk(self) -> int:
+        assert self.settings.chunk is not None  # filled from the recipe
+        return self.settings.chunk
+
     def run(self, resume: bool) -> Model:
         trainer = self._trainer(1)
         notes: dict[str, Any] = {"seconds": 0.0}
@@ -160,7 +165,7 @@ class _Fit:
     def _steps_that_fit(self) -> int:
         """Number of steps that fill the minutes, by timing the compiled step once on a state that is thrown away."""
         self.progress(FitProgress("compiling and timing"))
-        chunk = self.settings.chunk
+        chunk = self._chunk
         trainer = self._trainer(10 * chunk)
         many, state = trainer.many(chunk), trainer.initial(self.built.energy, self.training_key)
         state, _ = jax.block_until_ready(many(state, self.data))
@@ -174,7 +179,7 @@ class _Fit:
         return chunk * max(1, int(left / (now - start) * TIMED_CHUNKS))
 
     def _train(self, trainer: Trainer, state: TrainingState, steps: int, before: float) -> tuple[TrainingState, float]:
-        chunk = self.settings.chunk
+        chunk = self._chunk
         many, rest = trainer.many(chunk), steps % chunk
         every = max(chunk, steps // VALIDATIONS // chunk * chunk)
         self.progress(FitProgress("training", int(state.step), steps))
@@ -265,4 +270,6 @@ def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any)
 
 def _with_defaults(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
     defaults = asdict(built.recipe)
+    if (settings.loss or built.recipe.loss) == "denoising":
+        defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})

@@ -31,9 +31,11 @@ class TrainingSettings(BaseModel):
     warmup: int = Field(500, ge=0, description="updates of linear warm-up")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
-    loss: Literal["antithetic", "denoising"] = Field("antithetic", description="objective")
+    loss: Literal["antithetic", "denoising"] | None = Field(None, description="objective")
     softening: float | None = Field(None, ge=0, description="tau of the weight sigma^2 + tau^2, units of the chart")
-    chunk: int = Field(100, ge=1, description="updates in one compiled scan; the run can be stopped between two")
+    chunk: int | None = Field(
+        None, ge=1, description="updates in one compiled scan; the run can be stopped between two"
+    )
     checkpoint_seconds: float = Field(30.0, gt=0, description="time between checkpoints")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
@@ -41,7 +43,8 @@ class TrainingSettings(BaseModel):
 def load_settings(path: str | Path | None, **given: Any) -> TrainingSettings:
     """Settings from a YAML or JSON file, overruled by those `given` that are not None.
 
-    `minutes` that are given overrule steps of the file as well. Raises UserError for a file that is missing or no mapping, an unknown name, or a value out of range.
+    `minutes` that are given overrule steps of the file as well. Raises UserError for a file that is missing or no
+    mapping, an unknown name, or a value out of range.
     """
     values: dict[str, Any] = {}
     if path is not None:
