@@ -1,0 +1,40 @@
+"""The order of the rooms in docs/contributing.md: a module imports at its top only from rooms before its own."""
+
+import ast
+from pathlib import Path
+
+import twofold
+
+ROOMS = (
+    "errors units space fixed interrupt",
+    "beads bonding selection mapping groups ensemble",
+    "files packaged run_folder",
+    "chart noise energy",
+    "objectives sampling simulation systems",
+    "architectures model",
+    "training",
+    "analysis",
+    "fitting molecular_dynamics",
+    "report",
+    "evaluation",
+    "cli",
+)
+PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.split()}
+SOURCE = Path(twofold.__file__).parent
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms that a file imports at its top."""
+    nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom) and node.module]
+    parts = [[*node.module.split("."), alias.name] for node in nodes for alias in node.names]
+    return {part[1] for part in parts if part[0] == "twofold"}
+
+
+def test_every_module_looks_only_back():
+    wrong = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        inside = path.relative_to(SOURCE)
+        room = inside.parts[0].removesuffix(".py")
+        if not room.startswith("__"):
+            wrong += [f"{inside} imports {other}" for other in imported(path) if PLACE[other] > PLACE[room]]
+    assert not wrong
