@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from twofold.cli.generate import ala2, reference
 from twofold.errors import UserError
 
 Files = Positional[tuple[Path, ...]]
@@ -261,31 +262,6 @@ def doctor() -> None:
     from twofold.cli.checkup import print_checkup
 
     print_checkup()
-
-
-def ala2(
-    *,
-    out: Annotated[Path, arg(help="new folder")],
-    length_ns: Annotated[float, arg(help="length of the run, ns")] = 10.0,
-    seed: Annotated[int, arg(help="seed")] = 0,
-    bias: Annotated[Path | None, arg(help="free energy map of an earlier run, to join runs")] = None,
-    resume: Annotated[bool, arg(help="continue the run in --out")] = False,
-) -> None:
-    """Generate a reference trajectory of alanine dipeptide with OpenMM (extra: openmm).
-
-    Example: twofold reference ala2 --length-ns 10 --out reference
-    """
-    from twofold.cli.generate import generate_ala2
-
-    generate_ala2(out, length_ns, seed, bias, resume)
-
-
-def reference() -> None:
-    """Generate a reference trajectory to fit and to judge by; see `twofold reference --help`.
-
-    Example: twofold reference ala2 --length-ns 10 --out reference
-    """
-    raise UserError("no system", "twofold reference ala2")
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
