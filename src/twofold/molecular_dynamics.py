@@ -25,6 +25,8 @@ from twofold.simulation.summary import Summary
 
 START_BATCH = 4
 """Samples drawn for each replica where only one basin will do."""
+START_SEED = 0x5EED57A7
+"""Flips bits of the seed from which starting conformations are drawn."""
 FRAMES = 200
 """Frames of a replica unless the time between them is given."""
 
@@ -166,6 +168,8 @@ def starting_positions(
             if not len(given):
                 raise UserError(f"no starting frame with {start_basin}", "some", "choose another basin or start")
         return _dealt(given, replicas)
+    # draws of their own: `sample` with the same seed must stay independent of the simulation
+    seed ^= START_SEED
     if start_basin:
         drawn = model.sample(START_BATCH * replicas, seed=seed, noise=sigma).positions
         drawn = drawn[in_basin(model.beads, drawn, start_basin)]

@@ -56,7 +56,8 @@ def reverse_sde(
     def step(carry: tuple[Array, PRNGKeyArray], pair: tuple[Array, Array]) -> tuple[tuple[Array, PRNGKeyArray], None]:
         (y, key), (now, after) = carry, pair
         key, draw = jax.random.split(key)
-        added = now**2 - after**2
+        # the model knows no level above the first
+        added = jnp.minimum(now**2 - after**2, levels[0] ** 2 - now**2)
         y = y + jnp.sqrt(added) * jax.vmap(chart.project)(jax.random.normal(draw, y.shape))
         return (_flow_step(model, system, chart, y, jnp.sqrt(now**2 + added), after), key), None
 

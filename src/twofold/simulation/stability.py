@@ -114,6 +114,12 @@ def choose_timestep(
     accurate = ACCURATE / stiffest * 1000 if stiffest > 0 else math.inf
     recommended = max((step for step in STEPS_FS if step <= accurate), default=STEPS_FS[0])
     if timestep_fs is None:
+        if recommended >= longest:
+            raise UserError(
+                f"a mode so stiff that steps of {longest:.2g} fs explode",
+                f"one that {recommended:g} fs can follow",
+                "look for rigid beads in the data, or simulate at a larger --sigma",
+            )
         note = f"the stiffest mode allows {recommended:g} fs" if recommended < STEPS_FS[-1] else ""
         return TimestepCheck(recommended, recommended, longest, stiffest, note)
     if timestep_fs >= longest:

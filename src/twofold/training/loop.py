@@ -88,7 +88,7 @@ class Trainer(eqx.Module):
         # frames come in order of time and levels in ascending order: pair them at random
         sigma = jax.random.permutation(pairing, self.schedule.draw(levels, batch))
         eps = draw_noise(noise, self.chart, x)
-        value = LOSSES[self.settings.loss](self.model(parameters), self.system, x, eps, sigma)
+        value = LOSSES[self.settings.loss or "antithetic"](self.model(parameters), self.system, x, eps, sigma)
         return jnp.mean(level_weight(sigma, self.settings.softening or 0.0) * value) / self.chart.dimension
 
     def step(self, state: TrainingState, data: TrainingData) -> tuple[TrainingState, Float[Array, ""]]:
