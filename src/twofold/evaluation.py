@@ -84,7 +84,7 @@ def evaluate(
         )
     sets = {one.key: one.frames for one in simulations}
     if samples is not None:
-        sets = {"samples": FrameSet(read_positions(samples, model.beads), "samples"), **sets}
+        sets = {"samples": _read_samples(samples, model), **sets}
     if not sets:
         raise UserError("nothing to evaluate", "samples or a simulation", "give --samples or --simulation")
     evaluation = compare(sets, training, judge_by, bins=bins, temperature=model.temperature)
@@ -122,6 +122,15 @@ def _selection(source: dict[str, Any]) -> str:
     return first.get("mapping", {}).get("beads", "all")
 
 
+def _read_samples(path: str | Path, model: Model) -> FrameSet:
+    """Samples of a file; those that are not finite are counted as faults, since nothing can be measured in them."""
+    positions = read_positions(path, model.beads)
+    finite = np.isfinite(positions).all((1, 2))
+    if not finite.any():
+        raise UserError(f"{path} has no finite conformation", "some", "fit longer, or sample with more steps")
+    return FrameSet(positions[finite], "samples", faults={"samples not finite": (int((~finite).sum()), len(positions))})
+
+
 def _read_simulation(model: Model, path: str | Path) -> _Simulation:
     """A simulation with its blur removed, read from the record that lies beside the trajectory.
 
@@ -134,20 +143,25 @@ def _read_simulation(model: Model, path: str | Path) -> _Simulation:
     if notes.get("model") != model.identity:
         raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
     key = notes["kind"]
-    ensemble = record_ensemble(files.record, skip_ps=_length_ps(files.record) / 2 if key == "basin" else 0.0)
+    with Record.open(files.record) as record:
+        length = float(record.times[-1]) if len(record.times) else 0.0
+        stopped = int(np.count_nonzero(record.state["stop_step"] >= 0))
+        replicas = record.header.replicas
+    ensemble = record_ensemble(files.record, skip_ps=length / 2 if key == "basin" else 0.0)
     if abs(ensemble.temperature - model.temperature) > 0.5:
         raise UserError(
             f"{path} was simulated at {ensemble.temperature:g} K", f"{model.temperature:g} K, as the reference"
         )
     positions = deblurred(model, ensemble.positions, notes["sigma"])
-    frames = FrameSet(positions, key, replica=ensemble.trajectory, frame_ps=ensemble.frame_ps)
+    frames = FrameSet(
+        positions,
+        key,
+        replica=ensemble.trajectory,
+        frame_ps=ensemble.frame_ps,
+        faults={"replicas stopped": (stopped, replicas)},
+    )
     summary = json.loads(files.summary.read_text(encoding="utf-8")) if files.summary.is_file() else {}
     return _Simulation(key, frames, summary)
-
-
-def _length_ps(record: Path) -> float:
-    with Record.open(record) as opened:
-        return float(opened.times[-1]) if len(opened.times) else 0.0
 
 
 def _content(

@@ -215,3 +215,19 @@ def test_two_hundred_replicas_of_twenty_beads_take_seconds():
     start = time.process_time()
     compare(sets, training, held, tica=False)
     assert time.process_time() - start < 20
+
+
+def test_stopped_replicas_and_broken_samples_are_faults_of_their_set(reference):
+    training, held_out = reference
+    same = peptide_ensemble(1000, 104)
+    sets = {
+        "samples": FrameSet(same.positions, faults={"samples not finite": (0, 1000)}),
+        "simulation": FrameSet(
+            same.positions, "simulation", replica=np.arange(1000) // 50, faults={"replicas stopped": (5, 25)}
+        ),
+    }
+    found = compare(sets, training, held_out, bins=20, tica=False).sets
+    assert rows(found["samples"])["samples not finite"].state == "agree"
+    stopped = rows(found["simulation"])["replicas stopped"]
+    assert (stopped.value, stopped.state) == (0.2, "differ")
+    assert found["simulation"].verdict.state == "differ"

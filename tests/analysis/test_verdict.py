@@ -85,3 +85,9 @@ def test_the_worst_key_number_decides():
     )
     assert verdict.overall("samples", "reference", [good, distance(0.05, key=False)]).state == "close"
     assert verdict.overall("samples", "reference", []).state == "unknown"
+
+
+@pytest.mark.parametrize(("floor", "state"), [(0.05, "agree"), (0.2, "unknown")])
+def test_a_divergence_whose_floor_is_counting_noise_tells_nothing(floor, state):
+    row = Comparison("phi/psi JS", "torsions", "distance", floor, 0.01, floor, 0.01, 20, unit="nats", ratio=1.0)
+    assert verdict.judge_distance(row).state == state

@@ -134,3 +134,13 @@ def test_what_cannot_be_read(tmp_path):
     write_trajectory(tmp_path / "b.dcd", positions(), beads())
     with pytest.raises(UserError, match=r"12 atoms a frame.*11"):
         read_positions(tmp_path / "b.dcd", 11)
+
+
+def test_xtc_refuses_what_it_cannot_hold_and_dcd_keeps_it(tmp_path):
+    frames = positions()
+    frames[3, 0, 0] = np.nan
+    with pytest.raises(UserError, match=r"1 frames that are not finite.*\.dcd"):
+        write_trajectory(tmp_path / "a.xtc", frames, beads())
+    assert list(tmp_path.iterdir()) == []
+    write_trajectory(tmp_path / "a.dcd", frames, beads())
+    assert np.isnan(read_positions(tmp_path / "a.dcd", beads())[3, 0, 0])

@@ -194,6 +194,28 @@ def distance(value: Estimate, floor: Estimate | None, shared: bool = True, **lab
     )
 
 
+def counted_fault(name: str, count: int, of: int) -> Comparison:
+    """A fault that was counted before the frames came here: `count` of `of`, where the reference has none."""
+    share = count / max(of, 1)
+    error = float(np.sqrt(share * (1.0 - share) / max(of, 1)))
+    return Comparison(
+        name=name,
+        group="faults",
+        kind="level",
+        value=share,
+        error=error,
+        floor=None,
+        floor_error=None,
+        n=of,
+        reference=0.0,
+        reference_error=0.0,
+        excess=share,
+        excess_error=error,
+        key=True,
+        help="Counted when the set was made; such frames cannot be compared.",
+    )
+
+
 def level(
     statistic: Callable[[np.ndarray], np.ndarray], part: Part, held_out: Part, training: Part | None, **labels: Any
 ) -> Comparison:

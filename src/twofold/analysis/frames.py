@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,7 +30,8 @@ class FrameSet:
     weights: (frames,) or None for equal ones. replica: (frames,) or None.
     kind: "samples", "simulation" or "basin" (a simulation whose replicas started in one basin).
     frame_ps: time between frames of a replica. noise: a function that gives the reference noised in the way that the
-    density of these frames is, or None.
+    density of these frames is, or None. faults: what cannot be seen in the frames any more, as (how many, of how many):
+    samples that are not finite and so not among them, replicas that were stopped.
     """
 
     positions: np.ndarray
@@ -39,6 +40,7 @@ class FrameSet:
     replica: np.ndarray | None = None
     frame_ps: float | None = None
     noise: Callable[[Ensemble], Ensemble] | None = None
+    faults: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -122,6 +122,7 @@ class Judge:
         if one.moves:
             n = min((row.n for row in rows), default=n)
         rows += [self._level_row(level, one) for level in self.levels]
+        rows += [verdict.judge_fault(comparison.counted_fault(name, *count)) for name, count in one.faults.items()]
         result = verdict.overall(name, "reference", rows)
         motion = motion_of(one, self.beads) if one.moves else {}
         return SetResult(one.kind, len(one), effective_size(weights), n, tuple(rows), result, motion)

@@ -26,6 +26,8 @@ TOLERANCES = {
 """Values up to which a number agrees, and nearly agrees, however small its floor is: nm, radians or relative."""
 FAULT_TOLERANCE = (1e-3, 5e-3)
 """Fraction above the reference's."""
+LARGEST_FLOOR = 0.1
+"""JS in nats above which the floor is mostly counting noise: even a wrong distribution scores about the floor then."""
 POPULATION_TOLERANCE = (0.15, 0.40)
 """Relative to the reference's population."""
 WORDS = {"agree": "agree", "close": "nearly agree", "differ": "differ", "unknown": "could not be compared"}
@@ -34,9 +36,12 @@ WORDS = {"agree": "agree", "close": "nearly agree", "differ": "differ", "unknown
 def judge_distance(row: Comparison) -> Comparison:
     """Agree: up to 1.2 times the floor, or within a tolerance, or within two errors of the floor and up to twice it.
 
+    Unknown: too few independent frames for the floor to tell distributions apart.
     Close: up to twice the floor, or within two errors at any ratio. One bad block in twenty makes an error as large as
     the excess it causes, so an error alone never makes a set agree.
     """
+    if row.unit == "nats" and row.floor is not None and row.floor > LARGEST_FLOOR:
+        return replace(row, state="unknown", limit=AGREE_RATIO)
     agree, close = TOLERANCES.get(row.name, (0.0, 0.0))
     ratio = np.inf if row.ratio is None else row.ratio
     if row.value <= agree or ratio <= AGREE_RATIO or (ratio <= CLOSE_RATIO and _within(row)):

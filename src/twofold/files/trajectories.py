@@ -55,6 +55,11 @@ class TrajectoryWriter:
             raise UserError(f"positions of shape {positions.shape}", f"(frames, {len(self.beads)}, 3)")
         if len(positions) == 0:
             return
+        if self.path.suffix.lower() == ".xtc" and not np.isfinite(positions).all():
+            bad = int((~np.isfinite(positions).all((1, 2))).sum())
+            raise UserError(
+                f"{bad} frames that are not finite, which XTC cannot hold", "finite positions", "write a .dcd instead"
+            )
         if self._first is None:
             self._first = positions[0].copy()
         time = np.arange(self.frames, self.frames + len(positions)) if time_ps is None else time_ps
