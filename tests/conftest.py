@@ -13,8 +13,6 @@ from twofold.simulation.region import Region
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
 
-TINY = {"width": 16, "depth": 2, "batch": 64, "steps": 40, "chunk": 10, "warmup": 5, "architecture": "internal"}
-
 
 @pytest.fixture(scope="session")
 def chain_ensemble():
@@ -49,5 +47,5 @@ def fitted_run(tmp_path_factory, chain_ensemble) -> Path:
     """Folder of a run of forty steps on the chain."""
     folder = tmp_path_factory.mktemp("fit") / "run"
     training, held_out = chain_ensemble.select(np.arange(900)), chain_ensemble.select(np.arange(900, 1200))
-    fit_ensembles(training, held_out, folder, TrainingSettings(**TINY))
+    fit_ensembles(training, held_out, folder, TrainingSettings(**synthetic.TINY))
     return folder

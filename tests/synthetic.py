@@ -16,6 +16,9 @@ BRANCHED_BONDS = ((0, 1), (1, 2), (2, 3), (3, 4), (2, 5), (3, 6))
 BASINS = ((-1.2, 0.7), (1.1, 0.3))
 """Centre in rad and population of the two basins of every soft torsion."""
 
+TINY = {"width": 16, "depth": 2, "batch": 64, "steps": 40, "chunk": 10, "warmup": 5, "architecture": "internal"}
+"""Settings of a fit that takes a second beyond compiling."""
+
 
 def dipeptide() -> Beads:
     """C N CA C N: five beads with one phi and one psi."""

@@ -9,7 +9,7 @@ import pytest
 
 import peptides
 import twofold
-from conftest import TINY
+from synthetic import TINY
 from twofold.cli import commands, main
 from twofold.files.store import read_ensembles, write_ensembles
 from twofold.files.trajectories import read_positions

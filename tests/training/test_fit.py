@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import synthetic
-from conftest import TINY
+from synthetic import TINY
 from twofold import architectures
 from twofold.cli import main
 from twofold.errors import UserError
