@@ -45,7 +45,7 @@ def main(
     samples: int = 50_000,
     replicas: int = 200,
     length_ps: float = 200.0,
-    basin_length_ps: float = 1500.0,
+    basin_length_ps: float = 1200.0,
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its table."""
