@@ -11,10 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from twofold import runtime
 from twofold.run_folder import versions
-
-runtime.prepare()  # before JAX starts
 
 
 def machine() -> str:

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 import synthetic
-from twofold import architectures, runtime
+from twofold import architectures
 from twofold.model import Model
 from twofold.simulation.region import Region
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
-
-runtime.prepare()
 
 
 @pytest.fixture(scope="session")

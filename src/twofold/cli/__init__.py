@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from twofold import runtime
 from twofold.errors import UserError
 
 EXIT_USER = 2
@@ -16,7 +15,6 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command `twofold`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    runtime.prepare()
     try:
         _run(sys.argv[1:] if arguments is None else list(arguments))
     except UserError as error:
