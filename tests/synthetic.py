@@ -132,6 +132,10 @@ class Gaussian(Energy):
         variances, axes = np.linalg.eigh(np.asarray(covariance, np.float64))
         return Gaussian(jnp.asarray(variances, jnp.float32), jnp.asarray(axes, jnp.float32), jnp.float32(scale))
 
+    @property
+    def covariance(self):
+        return (self.axes * self.variances) @ self.axes.T
+
     def energy(self, system, x, sigma):
         return 0.5 * self.scale * jnp.sum((x @ self.axes) ** 2 / (self.variances + sigma**2))
 
