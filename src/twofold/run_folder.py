@@ -54,9 +54,11 @@ class RunFolder:
     def check_new(self) -> None:
         """Raises UserError when something is there already."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise UserError(
-                f"{self.path} exists already", "a new folder", "choose another --out, or continue it with --resume"
+            begun = self.config.is_file()
+            advice = (
+                "choose another --out, or continue it with --resume" if begun else "choose another --out, or remove it"
             )
+            raise UserError(f"{self.path} exists already", "a new folder", advice)
 
     def create(self, training: Ensemble, held_out: Ensemble, config: dict[str, Any]) -> None:
         """Make the folder. Raises UserError when it exists and is not empty."""

@@ -42,11 +42,6 @@ class FitProgress:
     validation: float = float("nan")
     rate: float = 0.0
 
-    @property
-    def seconds_left(self) -> float:
-        """Estimated from the rate so far."""
-        return (self.steps - self.step) / self.rate if self.rate else float("nan")
-
 
 class Interrupted(Exception):
     """The fit was asked to stop; a checkpoint holds everything."""
@@ -196,7 +191,7 @@ class _Fit:
                 raise UserError(
                     f"the loss is not finite after step {step}; the last good state is in {self.folder.checkpoint}",
                     "a finite loss",
-                    "lower learning_rate or clip in --config, and look for broken frames",
+                    "fit into a new folder with a lower learning_rate or clip in --config, and look for broken frames",
                 )
             step += size
             seconds = time.perf_counter() - start
