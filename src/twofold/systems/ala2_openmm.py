@@ -37,9 +37,9 @@ GRID = 61
 def openmm_modules() -> tuple[Any, Any, Any]:
     """(openmm, openmm.app, openmm.unit). Raises UserError when OpenMM is not installed."""
     try:
-        import openmm
-        import openmm.app
-        import openmm.unit
+        import openmm  # pyright: ignore[reportMissingImports]
+        import openmm.app  # pyright: ignore[reportMissingImports]
+        import openmm.unit  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError("OpenMM is not installed", "the extra [openmm]", 'run pip install "twofold[openmm]"') from error
     return openmm, openmm.app, openmm.unit
