@@ -8,7 +8,7 @@ from twofold.cli.display import bar, console, evaluation_table, fit_progress, si
 from twofold.errors import UserError
 
 SAMPLES = 20_000
-RUNS = (("simulation.xtc", None, 200, 100.0), ("simulation-one-basin.xtc", "phi<0", 100, 800.0))
+RUNS = (("simulation.xtc", None, 200, 100.0), ("simulation-one-basin.xtc", "phi<0", 200, 1000.0))
 """File, basin, replicas and length in ps: one run from samples, one that has to find the rare basin by itself."""
 
 
