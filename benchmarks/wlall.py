@@ -32,6 +32,9 @@ def main(
     /,
     minutes: tuple[float, ...] = (5.0, 20.0, 60.0),
     seeds: int = 3,
+    updates: Annotated[
+        tuple[int, ...], tyro.conf.arg(help="one for each of minutes: as many as they held when the machine was idle")
+    ] = (),
     architectures: tuple[str, ...] = ("auto",),
     replicas: int = 200,
     length_ps: float = 100.0,
@@ -41,10 +44,11 @@ def main(
     lines = header("Pentapeptide WLALL, twenty beads", command_line())
     rows, floors = [], None
     for architecture in architectures:
-        for time in minutes:
+        for place, time in enumerate(minutes):
+            budget = {"steps": updates[place]} if updates else {"minutes": time}
             found = [
                 one_run(
-                    data, folder / f"{architecture}-{time:g}min-{seed}", architecture, time, seed, replicas, length_ps
+                    data, folder / f"{architecture}-{time:g}min-{seed}", architecture, budget, seed, replicas, length_ps
                 )
                 for seed in range(seeds)
             ]
@@ -74,7 +78,7 @@ COLUMNS = (
 
 
 def one_run(
-    data: Path, folder: Path, architecture: str, minutes: float, seed: int, replicas: int, length_ps: float
+    data: Path, folder: Path, architecture: str, budget: dict[str, Any], seed: int, replicas: int, length_ps: float
 ) -> dict[str, Any]:
     """Fit, sample, simulate and score; a finished run is read back."""
     run = RunFolder(folder / "run")
@@ -87,9 +91,9 @@ def one_run(
             beads="backbone+cb",
             temperature=300.0,
             out=run.path,
-            minutes=minutes,
             seed=seed,
             architecture=architecture,
+            **budget,
         )
     model = fitting.load(run.path)
     if not (folder / "metrics.json").is_file():

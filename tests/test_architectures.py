@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from twofold.beads import Beads
 from twofold.energy.base import Energy
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.systems.toys import LANDSCAPES
 
 RING = [*((k, k + 1) for k in range(5)), (0, 5)]
 
@@ -79,9 +81,22 @@ def test_width_and_depth_are_those_of_every_architecture(chain_ensemble):
     assert len(build("internal", chain_ensemble, jax.random.key(0), width=16, depth=3).energy.network.hidden) == 2
 
 
+def subject(name, chain_ensemble):
+    """Something that the architecture suits."""
+    return LANDSCAPES["double-well-2d"].ensemble(500, 0) if name == "flat" else chain_ensemble
+
+
 def test_slow_updates_come_in_short_scans(chain_ensemble):
-    chunks = {name: build(name, chain_ensemble, jax.random.key(0), width=16).recipe.chunk for name in BUILDERS}
+    chunks = {
+        name: build(name, subject(name, chain_ensemble), jax.random.key(0), width=16).recipe.chunk for name in BUILDERS
+    }
     assert chunks["transformer"] < chunks["internal"] == 100
+
+
+def test_landscapes_keep_their_coordinates(chain_ensemble):
+    assert choose(LANDSCAPES["double-well-2d"].ensemble(500, 0))[0] == "flat"
+    with pytest.raises(UserError, match="external potential"):
+        build("flat", chain_ensemble, jax.random.key(0))
 
 
 def test_mistakes():
@@ -91,12 +106,12 @@ def test_mistakes():
         build("internal", walk(6, RING), jax.random.key(0))
 
 
-def test_every_part_of_a_model_can_be_read_back(chain_ensemble):
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_part_of_a_model_can_be_read_back(name, chain_ensemble):
     from twofold.files.trees import pack, unpack
 
-    for name in BUILDERS:
-        if name == "internal":
-            built = build(name, chain_ensemble, jax.random.key(0), width=16, depth=2)
-            arrays = {}
-            unpack(pack(built.energy, arrays, "e"), arrays, CLASSES)
-    assert {"InternalChart", "CartesianChart", "InternalEnergy"} <= set(CLASSES)
+    built = build(name, subject(name, chain_ensemble), jax.random.key(0), width=16)
+    arrays = {}
+    for part in (built.energy, built.chart):
+        found = unpack(pack(part, arrays, "part"), arrays, CLASSES)
+        assert eqx.tree_equal(found, part)

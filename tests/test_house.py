@@ -7,7 +7,7 @@ import twofold
 
 ROOMS = (
     "errors units space fixed interrupt",
-    "beads bonding selection mapping groups ensemble",
+    "beads bond_graph bonding selection mapping groups ensemble",
     "files packaged run_folder",
     "chart noise energy",
     "objectives sampling simulation systems",

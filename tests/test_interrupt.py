@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from twofold.interrupt import stop_requested
+from twofold.interrupt import stop_requested, terminated_as_interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -17,6 +17,13 @@ def test_first_signal_is_noted_and_second_raises(number):
         assert stopped()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
+
+
+def test_termination_can_be_an_interrupt():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_handlers_come_back():

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -13,7 +14,7 @@ import pytest
 import synthetic
 import twofold
 from twofold.errors import UserError
-from twofold.model import Model, with_sigma
+from twofold.model import Model
 from twofold.units import thermal_energy
 
 
@@ -74,7 +75,7 @@ def test_levels_that_were_not_trained(untrained, positions, sigma):
 
 
 def test_another_level_is_another_force_field(untrained, positions):
-    other = with_sigma(untrained, 0.6)
+    other = replace(untrained, sigma_star=0.6)
     np.testing.assert_allclose(other.energy(positions), untrained.energy(positions, sigma=0.6))
     assert other.identity != untrained.identity
     assert np.abs(other.energy(positions) - untrained.energy(positions)).max() > 0.1
@@ -109,9 +110,9 @@ def test_files_need_no_pickle_and_say_their_units(stored):
 def test_an_existing_model_is_not_replaced(untrained, copy):
     before = (copy / "model.npz").read_bytes()
     with pytest.raises(UserError, match=r"(?i)exists already"):
-        with_sigma(untrained, 0.6).save(copy)
+        replace(untrained, sigma_star=0.6).save(copy)
     assert (copy / "model.npz").read_bytes() == before
-    with_sigma(untrained, 0.6).save(copy, overwrite=True)
+    replace(untrained, sigma_star=0.6).save(copy, overwrite=True)
     assert Model.load(copy).sigma_star == 0.6
 
 

@@ -6,7 +6,6 @@ import mdtraj
 import numpy as np
 import pytest
 
-import synthetic
 from twofold.analysis.observables import torsions
 from twofold.beads import Beads
 from twofold.errors import UserError
@@ -14,14 +13,13 @@ from twofold.files.trajectories import read_positions, write_trajectory
 from twofold.molecular_dynamics import (
     Outputs,
     deblurred,
+    guard,
     in_basin,
     record_notes,
     simulate_model,
     starting_positions,
-    widened,
 )
 from twofold.simulation.record import Record
-from twofold.simulation.region import Region
 
 OPTIONS = {"replicas": 4, "timestep_fs": 2.0, "frame_ps": 0.05, "seed": 3}
 
@@ -168,6 +166,14 @@ def test_mistakes_leave_no_file(untrained, starts, tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", [{"replicas": 5}, {"start_basin": "phi<0"}])
+def test_resume_refuses_another_beginning(untrained, finished, option):
+    before = {file: file.read_bytes() for file in finished[0].parent.iterdir()}
+    with pytest.raises(UserError, match="record"):
+        simulate_model(untrained, finished[0], length_ps=2.0, resume=True, **(OPTIONS | option))
+    assert before == {file: file.read_bytes() for file in finished[0].parent.iterdir()}
+
+
 def test_resume_without_a_record(untrained, tmp_path):
     with pytest.raises(UserError, match=r"md\.h5"):
         simulate_model(untrained, tmp_path / "md.xtc", length_ps=1.0, resume=True, **OPTIONS)
@@ -178,11 +184,12 @@ def test_other_names_than_trajectories(untrained, tmp_path):
         simulate_model(untrained, tmp_path / "md.pdb", length_ps=1.0, **OPTIONS)
 
 
-def test_guard_is_off_above_the_temperature_of_the_data():
-    region = Region.around(synthetic.frames(synthetic.dipeptide(), 20))
-    assert widened(region, None, 300.0) is region
-    assert widened(region, 310.0, 300.0) is region
-    assert widened(region, 400.0, 300.0) is None
+def test_guard_is_off_above_temperature_and_noise_of_the_data(untrained):
+    level = untrained.sigma_star
+    assert guard(untrained, None, level) is untrained.region
+    assert guard(untrained, 310.0, level) is untrained.region
+    assert guard(untrained, 400.0, level) is None
+    assert guard(untrained, None, 2 * level) is None
 
 
 def test_deblurring_narrows_bonds_by_the_blur(untrained, chain_ensemble):

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from twofold.bond_graph import bonds_apart
 from twofold.chart import cartesian
+from twofold.chart import flat as flat_charts
 from twofold.chart import internal as internal_charts
 from twofold.chart.base import Chart
 from twofold.chart.cartesian import cartesian_chart
+from twofold.chart.flat import flat_chart
 from twofold.chart.internal import internal_chart
-from twofold.chart.tree import NotATree, bonds_apart, stiff_bonds, tree_of
-from twofold.energy import beadnet, features, internal, network, priors, tables, transformer
+from twofold.chart.tree import NotATree, stiff_bonds, tree_of
+from twofold.energy import beadnet, contacts, features, flat, internal, network, priors, tables, transformer
 from twofold.energy.base import Energy
 from twofold.energy.beadnet import build_beadnet
-from twofold.energy.internal import InternalEnergy, chain_features
+from twofold.energy.contacts import excluded_volume
+from twofold.energy.flat import FlatEnergy
+from twofold.energy.internal import InternalEnergy, chain_features, far_pairs
 from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
@@ -46,8 +51,9 @@ class Recipe:
 
 # Weight decay and batch keep the loss of held-out frames from rising over the training times of the benchmarks.
 SMALL_CHAIN = Recipe("muon", learning_rate=2e-3, weight_decay=0.3, batch=1024, softening=0.1)
-CHAIN = Recipe("muon", learning_rate=4e-3, weight_decay=0.2, batch=1024, softening=0.3)
+CHAIN = Recipe("muon", learning_rate=4e-3, weight_decay=0.6, batch=1024, softening=0.1)
 CARTESIAN = Recipe("muon", learning_rate=4e-3, weight_decay=0.2, batch=256, softening=0.02)
+LANDSCAPE = Recipe("muon", learning_rate=4e-3, weight_decay=0.05, batch=512, softening=0.1)
 # a hundred of its updates take minutes on a CPU: too long to time them, and to wait for a stop or a checkpoint
 PUBLISHED = Recipe("adam", learning_rate=4e-4, weight_decay=1e-12, batch=256, softening=0.0, loss="denoising", chunk=5)
 
@@ -71,14 +77,23 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
         raise UserError(f"{error}, which internal coordinates cannot describe", "a chain", "use cartesian") from error
     chart = internal_chart(tree, training.positions, training.weights)
     bonds = np.array([(tree.order[k], tree.order[tree.parent[k]]) for k in range(1, len(tree))])
-    inputs = chain_features(chart, bonds_apart(len(tree), bonds), training.positions)
+    pairs = far_pairs(bonds_apart(len(tree), bonds))
+    distances = _distances(training.positions, pairs)
+    inputs = chain_features(chart, pairs, distances[:: max(1, len(distances) // 10000)])
+    volume = excluded_volume(training.beads, pairs, distances)
     small = len(tree) <= SMALL
     width, depth = width or (64 if small else 192), depth or (2 if small else 3)
-    energy = InternalEnergy.build(inputs, key, width=width, depth=depth)
+    energy = InternalEnergy.build(inputs, volume, key, width=width, depth=depth)
     # the largest noise makes torsions uniform; the smallest blurs them by 3.6 or 1.4 degrees. Below it few coordinates
     # are learned frame by frame: the held-out loss of a small chain rises there within minutes
     schedule = NoiseSchedule(0.25 if small else 0.1, 14.0)
     return Built("internal", reason, chart, energy, schedule, SMALL_CHAIN if small else CHAIN)
+
+
+def _distances(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Distances (frames, pairs) in nm."""
+    columns = [np.linalg.norm(positions[:, i].astype(np.float64) - positions[:, j], axis=-1) for i, j in pairs]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(positions), 0))
 
 
 def _cartesian(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
@@ -95,11 +110,20 @@ def _transformer(training: Ensemble, key: PRNGKeyArray, width: int | None, depth
     return Built("transformer", reason, chart, energy, NoiseSchedule(0.004, 6.0), PUBLISHED)
 
 
+def _flat(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
+    if "coordinates" not in training.source:
+        raise UserError("a molecule in free space", "a particle in an external potential", "use internal or cartesian")
+    chart = flat_chart(training.positions, training.weights, training.source["coordinates"])
+    energy = FlatEnergy.build(chart, key, width=width or 96, depth=depth or 3)
+    return Built("flat", reason, chart, energy, NoiseSchedule(0.02, 10.0), LANDSCAPE)
+
+
 def _given(**sizes: int | None) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if size is not None}
 
 
 BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int | None, str], Built]] = {
+    "flat": _flat,
     "internal": _internal,
     "cartesian": _cartesian,
     "transformer": _transformer,
@@ -108,6 +132,8 @@ BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int | None, st
 
 def choose(training: Ensemble) -> tuple[str, str]:
     """Name of the architecture for a molecule and one sentence that says why."""
+    if "coordinates" in training.source:
+        return "flat", "all coordinates as they are, because they are those of a particle in an external potential"
     try:
         tree = tree_of(training.beads, training.positions)
     except NotATree as error:
@@ -148,7 +174,8 @@ def build(
 def _classes() -> dict[str, type]:
     import equinox as eqx
 
-    modules = (beadnet, features, internal, network, priors, tables, transformer, internal_charts, cartesian)
+    charts = (internal_charts, cartesian, flat_charts)
+    modules = (*charts, beadnet, contacts, features, flat, internal, network, priors, tables, transformer)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}
 

@@ -232,3 +232,11 @@ def _canonical_bonds(bonds: Any, number: int) -> np.ndarray:
     if np.any(pairs[:, 0] == pairs[:, 1]):
         raise UserError("a bond of a bead with itself", "bonds between two beads")
     return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def pair_classes(beads: Beads, pairs: np.ndarray) -> np.ndarray:
+    """(pairs,) int64: pairs whose two beads have the same names and types (in either order) share a class."""
+    kinds = [f"{name}/{kind}" for name, kind in zip(beads.names, beads.types, strict=True)]
+    labels = [tuple(sorted((kinds[i], kinds[j]))) for i, j in pairs.tolist()]
+    table = {label: place for place, label in enumerate(sorted(set(labels)))}
+    return np.array([table[label] for label in labels], dtype=np.int64)

@@ -17,6 +17,7 @@ from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.files.atomic import write_json
 from twofold.files.readers import read_trajectory
+from twofold.files.store import is_store
 from twofold.files.trajectories import read_positions
 from twofold.fitting import load
 from twofold.model import Model
@@ -57,19 +58,25 @@ def evaluate(
     simulation: str | Path | Sequence[str | Path] = (),
     reference: Sequence[str | Path] = (),
     reference_weights: str | Path | None = None,
+    reference_stride: int = 1,
+    length_unit: str | None = None,
     bins: int = BINS,
     overwrite: bool = False,
 ) -> Judged:
     """Compare samples and simulations of a run with a reference and write `metrics.json` and `report.html` into `out`.
 
-    reference: topology and trajectories of atoms, mapped as the run's data were; by default the frames that the run
-    held out. Training frames are refused. Frames of a simulation are first freed of the blur of its noise level by one
-    step of the probability flow, so that everything is compared with the reference as it is.
+    reference: topology and trajectories of atoms, mapped as the run's data were, read with `reference_stride` and, for
+    arrays, `length_unit`; by default the frames that the run held out. Training frames are refused. Frames of a
+    simulation are first freed of the blur of its noise level by one step of the probability flow, so that everything is
+    compared with the reference as it is.
     """
     folder, model = RunFolder(Path(run)), load(run)
     config = folder.read_config()
     training, held_out = folder.read_data()
-    judge_by = _read_reference(reference, reference_weights, config, model) if reference else held_out
+    judge_by = held_out
+    if reference:
+        reading = {"weights": reference_weights, "stride": reference_stride, "length_unit": length_unit}
+        judge_by = _read_reference(reference, config, model, **reading)
     target = Path(out)
     paths = (target / "metrics.json", target / "report.html", target / "summary.png")
     if target.exists() and not target.is_dir():
@@ -103,13 +110,10 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
     return [paths] if isinstance(paths, str | Path) else list(paths)
 
 
-def _read_reference(
-    files: Sequence[str | Path], weights: str | Path | None, config: dict[str, Any], model: Model
-) -> Ensemble:
-    selection = _selection(config["source"])
-    ensemble = read_trajectory(
-        files[0], list(files[1:]), beads=selection, temperature=model.temperature, weights=weights
-    )
+def _read_reference(files: Sequence[str | Path], config: dict[str, Any], model: Model, **reading: Any) -> Ensemble:
+    # a data set has its mapping already
+    selection = None if is_store(files[0]) else _selection(config["source"])
+    ensemble = read_trajectory(files[0], list(files[1:]), beads=selection, temperature=model.temperature, **reading)
     if ensemble.beads.names != model.beads.names:
         expected = f"the {len(model.beads)} beads of the run"
         raise UserError(f"a reference with {len(ensemble.beads)} other beads", expected)

@@ -13,10 +13,13 @@ from twofold.errors import UserError
 from twofold.files.readers import read_trajectory
 from twofold.model import Model
 from twofold.run_folder import RunFolder
+from twofold.systems.toys import LANDSCAPES
 from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
 from twofold.training.settings import TrainingSettings, load_settings
 
 HELD_OUT = 0.2
+FRAMES = 100_000
+"""Points of a landscape."""
 
 
 def fit(
@@ -24,11 +27,12 @@ def fit(
     trajectories: str | Path | Sequence[str | Path] = (),
     *,
     out: str | Path,
-    beads: str | Path = "backbone",
+    beads: str | Path | None = None,
     temperature: float | None = None,
     weights: str | Path | np.ndarray | None = None,
     held_out: Sequence[str | Path] = (),
     held_out_fraction: float = HELD_OUT,
+    frames: int = FRAMES,
     stride: int = 1,
     length_unit: str | None = None,
     config: str | Path | None = None,
@@ -40,7 +44,8 @@ def fit(
     """Fit a model to trajectories and keep everything in the new run folder `out`.
 
     topology, trajectories, beads, temperature (K), weights, stride, length_unit: as for
-    `twofold.files.readers.read_trajectory`.
+    `twofold.files.readers.read_trajectory`; or the name of a landscape of `twofold.systems`, of which `frames` points
+    are made.
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
     them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
     by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
@@ -55,17 +60,20 @@ def fit(
         return resume_fit(out, progress=progress, stopped=stopped)
     RunFolder(Path(out)).check_new()
     progress(FitProgress("reading trajectories"))
-    training, unseen = read_split(
-        topology,
-        trajectories,
-        held_out,
-        held_out_fraction,
-        beads=beads,
-        temperature=temperature,
-        weights=weights,
-        stride=stride,
-        length_unit=length_unit,
-    )
+    if is_landscape(topology):
+        training, unseen = landscape_split(str(topology), frames, held_out_fraction, chosen.seed)
+    else:
+        training, unseen = read_split(
+            topology,
+            trajectories,
+            held_out,
+            held_out_fraction,
+            beads=beads,
+            temperature=temperature,
+            weights=weights,
+            stride=stride,
+            length_unit=length_unit,
+        )
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
 
 
@@ -97,6 +105,19 @@ def read_split(
     whole = read_trajectory(topology, [*files, *held_out], **reading)
     seen = sum(file["runs"] for file in whole.source["trajectories"][: len(files)])
     return split(whole, held_out_trajectories=tuple(range(seen, int(whole.trajectory.max()) + 1)))
+
+
+def is_landscape(name: str | Path) -> bool:
+    """Whether `name` is a landscape of `twofold.systems` and no file."""
+    return str(name) in LANDSCAPES and not Path(name).exists()
+
+
+def landscape_split(name: str, frames: int, fraction: float, seed: int) -> tuple[Ensemble, Ensemble]:
+    """Training frames of a landscape, and held-out frames from other chains, `fraction` of all."""
+    if frames < 1 or not 0 < fraction < 1:
+        raise UserError(f"{frames} frames, {fraction:g} of them held out", "some, and a part between 0 and 1")
+    landscape, unseen = LANDSCAPES[name], max(1, round(frames * fraction))
+    return landscape.ensemble(frames - unseen, 2 * seed), landscape.ensemble(unseen, 2 * seed + 1)
 
 
 def load(run: str | Path) -> Model:

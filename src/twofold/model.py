@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -184,11 +183,6 @@ def read_description(path: Path) -> dict[str, Any]:
     if (version := description.get("version")) != VERSION:
         raise UserError(f"{path} has version {version}", f"version {VERSION}", "use a matching twofold")
     return description
-
-
-def with_sigma(model: Model, sigma: float) -> Model:
-    """The same model, to be simulated at another noise level."""
-    return dataclasses.replace(model, sigma_star=sigma)
 
 
 @eqx.filter_jit

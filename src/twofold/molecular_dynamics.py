@@ -27,6 +27,9 @@ START_BATCH = 4
 """Samples drawn for each replica where only one basin will do."""
 START_SEED = 0x5EED57A7
 """Flips bits of the seed from which starting conformations are drawn."""
+REPLICAS = 200
+BLURRED = 1.5
+"""Noise level over sigma* above which frames may leave the region of the data."""
 FRAMES = 200
 """Frames of a replica unless the time between them is given."""
 
@@ -62,7 +65,7 @@ def simulate_model(
     model: Model,
     out: str | Path,
     *,
-    replicas: int = 200,
+    replicas: int | None = None,
     length_ps: float = 200.0,
     frame_ps: float | None = None,
     timestep_fs: float | None = None,
@@ -77,23 +80,27 @@ def simulate_model(
     progress: Callable[[Progress], None] | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Simulate `replicas` for `length_ps` each; writes record, trajectory with PDB, table and summary at `out`.
+    """Simulate replicas for `length_ps` each; writes record, trajectory with PDB, table and summary at `out`.
 
-    start: positions (frames, beads, 3) in nm or a trajectory of beads; frames evenly spaced over it are dealt out to
-    the replicas. By default samples of the model with the noise of the simulated density. start_basin: a condition on a
-    torsion, as "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only from samples that fulfil it.
-    frame_ps: time between frames; by default a two-hundredth of the length. temperature: K; the model holds at that of
-    its data, another one is a plain Langevin bath on the same energy. sigma: noise level of the force field instead of
-    the stored one. resume: continue the record beside `out`. Without a single good frame there is no trajectory, but a
-    summary that says why. Raises UserError as `twofold.simulation.run.simulate` does.
+    replicas: 200 unless given. start: positions (frames, beads, 3) in nm or a trajectory of beads; frames evenly spaced
+    over it are dealt out to the replicas. By default samples of the model with the noise of the simulated density.
+    start_basin: a condition on a torsion, as "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only
+    from samples that fulfil it. frame_ps: time between frames; by default a two-hundredth of the length. temperature:
+    K; the model holds at that of its data, another one is a plain Langevin bath on the same energy. sigma: noise level
+    of the force field instead of the stored one. resume: continue the record beside `out`; replicas and start may then
+    be left out. Without a single good frame there is no trajectory, but a summary that says why. Raises UserError as
+    `twofold.simulation.run.simulate` does.
     """
     files = Outputs.at(out)
     if not resume:
         for path in (files.record, files.trajectory, files.trajectory.with_suffix(".pdb"), files.table, files.summary):
             check_target(path)
-    if replicas < 1:
+    if replicas is not None and replicas < 1:
         raise UserError(f"{replicas} replicas", "at least one")
     before = _before(files.record) if resume else None
+    began_as = {"kind": "basin" if start_basin else "simulation", "start": start_basin or _described(start)}
+    if before:
+        _check_began(before, replicas, began_as if start is not None or start_basin else {})
     level = model.sigma_star if sigma is None else sigma
     settings = SimulationSettings(
         temperature=model.temperature if temperature is None else temperature,
@@ -103,11 +110,11 @@ def simulate_model(
         friction=friction,
         integrator=integrator,
         seed=seed,
+        recentre=model.chart.free,
     )
     force_field = model.force_field(level)
-    positions = None if resume else starting_positions(model, replicas, level, start, start_basin, seed)
-    kind = "basin" if start_basin else "simulation"
-    notes = {"model": model.identity, "sigma": level, "kind": kind, "start": start_basin or _described(start)}
+    positions = None if resume else starting_positions(model, replicas or REPLICAS, level, start, start_basin, seed)
+    notes = {"model": model.identity, "sigma": level} | began_as
     # how a record began is told by the record, not by the options of whoever goes on with it
     notes = before.notes if before else notes
     summary = simulate(
@@ -116,7 +123,7 @@ def simulate_model(
         settings,
         files.record,
         beads=model.beads,
-        region=widened(model.region, temperature, model.temperature),
+        region=guard(model, temperature, level),
         progress=progress,
         stopped=stopped,
         resume=resume,
@@ -141,6 +148,15 @@ def _before(path: Path) -> Header:
         return record.header
 
 
+def _check_began(before: Header, replicas: int | None, began_as: dict[str, Any]) -> None:
+    """Raises UserError where a run that is continued is told to have begun otherwise."""
+    if replicas is not None and replicas != before.replicas:
+        raise UserError(f"{replicas} replicas", f"{before.replicas}, as in the record", "leave the number out")
+    if began_as and began_as["start"] != before.notes["start"]:
+        found = f"a start from {began_as['start']}"
+        raise UserError(found, f"{before.notes['start']}, where the record began", "leave the start out")
+
+
 def _frame_ps(length_ps: float, before: Header | None) -> float:
     """Time between frames where none is asked for: that of the record, which a greater length must not change."""
     return before.settings.frame_ps if before else max(length_ps / FRAMES, 0.1)
@@ -152,9 +168,14 @@ def _described(start: Any) -> str:
     return "positions" if isinstance(start, np.ndarray) else str(Path(start).name)
 
 
-def widened(region: Region, temperature: float | None, reference: float) -> Region | None:
-    """The guard's region; none above the temperature of the data, where leaving it is no fault."""
-    return region if temperature is None or temperature <= 1.05 * reference else None
+def guard(model: Model, temperature: float | None, sigma: float) -> Region | None:
+    """The region that replicas may not leave.
+
+    None above the temperature or well above the noise level of the data that it was drawn around, where leaving it is
+    no fault.
+    """
+    hot = temperature is not None and temperature > 1.05 * model.temperature
+    return None if hot or sigma > BLURRED * model.sigma_star else model.region
 
 
 def starting_positions(

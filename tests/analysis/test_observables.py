@@ -4,7 +4,8 @@ import pytest
 from tests.analysis.chains import peptide_beads, peptide_positions
 
 from twofold.analysis import graph, observables
-from twofold.beads import Beads
+from twofold.beads import Beads, pair_classes
+from twofold.bond_graph import bonds_apart
 from twofold.errors import UserError
 
 
@@ -46,11 +47,10 @@ def test_named_torsions_are_those_the_chain_was_built_with(chain):
 
 def test_graph_of_a_peptide():
     beads = peptide_beads()
-    assert graph.bond_distances(beads)[0, 11] == 8
     assert len(graph.torsion_quadruples(beads)) == 6  # All bonds but the three to CB and the two at the ends.
     assert graph.three_neighbour_centres(beads)[:, 0].tolist() == [1, 5, 9]
     assert graph.chain_ends(beads) == (1, 9)
-    assert all(graph.bond_distances(beads)[i, j] >= 4 for i, j in graph.pairs_apart(beads, 4))
+    assert all(bonds_apart(12, beads.bonds)[i, j] >= 4 for i, j in graph.pairs_apart(beads, 4))
 
 
 def test_beads_without_bonds_are_all_apart():
@@ -95,7 +95,7 @@ def test_rmsd_ignores_motion_but_not_mirroring(chain):
 def test_closest_of_each_class():
     beads = peptide_beads()
     pairs = graph.pairs_apart(beads, 4)
-    classes = observables.pair_classes(beads, pairs)
+    classes = pair_classes(beads, pairs)
     table = np.random.default_rng(0).random((30, len(pairs)))
     closest = observables.closest_by_class(table, classes)
     assert closest[0] == table[:, classes == 0].min()

@@ -5,7 +5,8 @@ import pytest
 
 import synthetic
 from twofold.beads import Beads
-from twofold.chart.tree import NotATree, bead_tree, bonds_apart, stiff_bonds, tree_of
+from twofold.bond_graph import bonds_apart
+from twofold.chart.tree import NotATree, bead_tree, stiff_bonds, tree_of
 
 
 def assert_consistent(tree, bonds):
@@ -101,12 +102,3 @@ def test_loose_beads_are_found_without_topology():
     positions[:, 5:] += np.random.default_rng(2).normal(0, 1.0, (300, 1, 3))
     with pytest.raises(NotATree, match="not connected"):
         tree_of(Beads.anonymous(10), positions)
-
-
-def test_bonds_apart():
-    apart = bonds_apart(6, np.array([(0, 1), (1, 2), (2, 3), (1, 4)]))
-    assert apart[0, 3] == 3
-    assert apart[4, 3] == 3
-    assert apart[2, 5] == 6
-    np.testing.assert_array_equal(apart, apart.T)
-    assert (np.diag(apart) == 0).all()

@@ -169,6 +169,10 @@ def test_prepare_is_what_fit_reads(files, tmp_path, capsys):
     (ensemble,) = read_ensembles(tmp_path / "data.h5")
     assert ensemble.positions.shape == (120, 5, 3)
     assert ensemble.temperature == 300.0
+    with pytest.raises(SystemExit) as left:
+        main(["fit", str(tmp_path / "data.h5"), "--beads", "ca", "--out", str(tmp_path / "run")])
+    assert left.value.code == 2
+    assert "its own beads" in capsys.readouterr().err
 
 
 def test_the_whole_path(fitted_run, tmp_path, monkeypatch, capsys):

@@ -14,7 +14,7 @@ from twofold.report.curves import thin
 from twofold.report.intake import sentence
 from twofold.report.maps import contour_lines, free_energy, histogram, palette_png, smooth
 from twofold.report.measures import angle_groups, bond_groups, torsion, weighted_density
-from twofold.report.numerals import duration, number, plain, plus_minus, small_length
+from twofold.report.numerals import number, plain, plus_minus, small_length
 from twofold.report.svg import log_ticks, nice_ticks
 from twofold.report.tables import metric_tables
 from twofold.report.viewer import chosen_frames, payload, superpose
@@ -42,8 +42,6 @@ def test_numbers() -> None:
     assert number(1234.5, 3) == "1\u2009234" or number(1234.5, 3) == "1\u2009235"
     assert plain(15000) == "15\u2009000"
     assert plain(0.004) == "0.004"
-    assert duration(7500) == "2 h 5 min"
-    assert duration(298) == "4 min 58 s"
     assert small_length("nm", 1e-4, 2e-4) == (1e3, "pm")
     assert small_length("nm", 0.15) == (1.0, "nm")
     assert small_length("nats", 1e-4) == (1.0, "nats")

@@ -27,6 +27,7 @@ import numpy as np
 
 from twofold.analysis.draws import equal_draws
 from twofold.analysis.uncertainty import jackknife_error
+from twofold.files.atomic import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,17 +76,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; numbers that are not finite become None."""
-        return {name: _plain(entry) for name, entry in asdict(self).items()}
-
-
-def _plain(entry: Any) -> Any:
-    if isinstance(entry, dict):
-        return {name: _plain(value) for name, value in entry.items()}
-    if isinstance(entry, (list, tuple)):
-        return [_plain(value) for value in entry]
-    if isinstance(entry, (float, np.floating)):
-        return float(entry) if np.isfinite(entry) else None
-    return int(entry) if isinstance(entry, np.integer) else entry
+        return plain(asdict(self))
 
 
 @dataclass(frozen=True)

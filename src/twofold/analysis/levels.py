@@ -10,6 +10,7 @@ import numpy as np
 from twofold.analysis import graph, observables
 from twofold.analysis.quantities import residue_label
 from twofold.analysis.tallies import means
+from twofold.beads import pair_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ def _contacts(beads: Beads, reference: Reference) -> list[Level]:
     pairs = graph.pairs_apart(beads, graph.FAR_BONDS)
     if not len(pairs):
         return []
-    classes = observables.pair_classes(beads, pairs)
+    classes = pair_classes(beads, pairs)
     limits = observables.closest_by_class(observables.distances(reference.other.positions, pairs), classes)[classes]
     # A set of several thousand frames cannot come closer than one of a few hundred thousand without being wrong, but a
     # single pair can: limits are shared by all pairs of beads alike, and the held-out part is held to them as well.

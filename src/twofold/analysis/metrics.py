@@ -11,7 +11,7 @@ from twofold.analysis import design, divergence
 from twofold.analysis.tallies import Part, means, widths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from twofold.analysis.design import Clusters
 
@@ -51,9 +51,12 @@ def joint_js(edges: list[np.ndarray]) -> Metric:
     return Metric("JS", "nats", _joint_part(edges), lambda p, q: divergence.js_divergence(p, q).mean(), _js_worth)
 
 
-def joint_pmf(bins: int, columns: int) -> Metric:
-    """PMF error ((kT)^2) of pairs of torsions, the mean over the pairs; see `divergence.pmf_error`."""
-    edges = [divergence.pmf_edges(bins, -np.pi, np.pi)] * columns
+def joint_pmf(bins: int, windows: Sequence[tuple[float, float]]) -> Metric:
+    """PMF error ((kT)^2) of pairs of columns, each within its window, the mean over the pairs.
+
+    See `divergence.pmf_error`.
+    """
+    edges = [divergence.pmf_edges(bins, low, high) for low, high in windows]
     return Metric("PMF error", "kT²", _joint_part(edges), lambda p, q: divergence.pmf_error(p, q).mean(), _pmf_worth)
 
 

@@ -144,14 +144,6 @@ def closest_by_class(pair_distances: np.ndarray, classes: np.ndarray) -> np.ndar
     return shortest
 
 
-def pair_classes(beads: Beads, pairs: np.ndarray) -> np.ndarray:
-    """(pairs,) int64: pairs whose two beads have the same names and types (in either order) share a class."""
-    kinds = [f"{name}/{kind}" for name, kind in zip(beads.names, beads.types, strict=True)]
-    labels = [tuple(sorted((kinds[i], kinds[j]))) for i, j in pairs.tolist()]
-    table = {label: place for place, label in enumerate(sorted(set(labels)))}
-    return np.array([table[label] for label in labels], dtype=np.int64)
-
-
 def check_positions(positions: np.ndarray, beads: Beads, name: str) -> np.ndarray:
     """Positions (frames, beads, 3) as an array. Raises UserError for another shape, no frames or non-finite values."""
     positions = np.asarray(positions)

@@ -58,12 +58,52 @@ def residue_label(beads: Beads, residue: int) -> str:
 def observables_of(beads: Beads, reference: Ensemble, bins: int) -> list[Observable]:
     """Every observable that `beads` have. `reference` gives the structure for RMSD."""
     return [
+        *_coordinates(reference, bins),
         *_ramachandran(beads, bins),
         *_stiff(beads),
         *_torsions(beads),
         *_shape(beads, reference),
         *_pairs(beads),
     ]
+
+
+def _coordinates(reference: Ensemble, bins: int) -> list[Observable]:
+    """Those of a particle in an external potential, all together and one by one."""
+    count = reference.source.get("coordinates", 0)
+    if not count:
+        return []
+    window = reference.source["window"]
+
+    def values(x: np.ndarray) -> np.ndarray:
+        return x.reshape(len(x), -1)[:, :count].astype(np.float64)
+
+    found = []
+    if count == 2:
+        edges = [np.linspace(low, high, bins + 1) for low, high in window]
+        found.append(
+            Observable(
+                "x/y",
+                "coordinates",
+                ("particle",),
+                values,
+                lambda _: (metrics.joint_js(edges), metrics.joint_pmf(bins, window)),
+                key=True,
+                help="Distribution over the plane.",
+            )
+        )
+    names = tuple("xyz"[:count])
+    found.append(
+        Observable(
+            "coordinates",
+            "coordinates",
+            names,
+            values,
+            lambda ref: (metrics.line_js(ref),),
+            key=count != 2,
+            help="Distribution of each coordinate.",
+        )
+    )
+    return found
 
 
 def _ramachandran(beads: Beads, bins: int) -> list[Observable]:
@@ -78,7 +118,7 @@ def _ramachandran(beads: Beads, bins: int) -> list[Observable]:
             "torsions",
             tuple(residue_label(beads, r) for r in chosen),
             lambda x: observables.torsions(x, rows),
-            lambda _: (metrics.joint_js(edges), metrics.joint_pmf(bins, len(rows))),
+            lambda _: (metrics.joint_js(edges), metrics.joint_pmf(bins, [(-np.pi, np.pi)] * len(rows))),
             key=key,
             help="Distribution of the two backbone torsions of a residue (Ramachandran plane).",
         )

@@ -1,6 +1,7 @@
 """What a chart is: the coordinates in which noise is added."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -11,8 +12,11 @@ class Chart(eqx.Module):
 
     Coordinates are of order one. The metric is flat: noise, score and probability flow are those of Euclidean space,
     or of a product of lines and circles. Degrees of freedom that the noise leaves alone (the position of a molecule,
-    and in internal coordinates its orientation) are not counted in `dimension`.
+    and in internal coordinates its orientation) are not counted in `dimension`. `free` says whether the molecule floats
+    in free space, so that where it is means nothing.
     """
+
+    free: ClassVar[bool] = True
 
     @property
     @abstractmethod

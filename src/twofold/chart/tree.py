@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twofold.beads import Beads
+from twofold.bond_graph import UNCONNECTED, bonds_apart, breadth_first, neighbours
 
 RING_SLACK = 1.2
 """Length over that of the longest bond up to which a stiff pair closes a ring; two bonds in a row span about 1.6."""
@@ -42,28 +43,6 @@ class BeadTree:
         return matrix
 
 
-def neighbours(count: int, bonds: np.ndarray) -> list[list[int]]:
-    """Bonded partners of each bead, sorted."""
-    lists: list[list[int]] = [[] for _ in range(count)]
-    for i, j in np.asarray(bonds, int).reshape(-1, 2):
-        lists[i].append(int(j))
-        lists[j].append(int(i))
-    return [sorted(one) for one in lists]
-
-
-def _breadth_first(lists: list[list[int]], root: int) -> tuple[list[int], np.ndarray]:
-    """Breadth-first order from `root` and the parent of every bead that is reached (-1 elsewhere)."""
-    parent = np.full(len(lists), -1)
-    seen, order = {root}, [root]
-    for bead in order:
-        for other in lists[bead]:
-            if other not in seen:
-                seen.add(other)
-                parent[other] = bead
-                order.append(other)
-    return order, parent
-
-
 def _heights(order: list[int], parent: np.ndarray) -> np.ndarray:
     heights = np.zeros(len(parent), int)
     for bead in reversed(order):
@@ -81,14 +60,14 @@ def bead_tree(count: int, bonds: np.ndarray) -> BeadTree:
     lists = neighbours(count, bonds)
     if count < 3:
         raise NotATree(f"{count} beads have no angle")
-    reached, _ = _breadth_first(lists, 0)
+    reached, _ = breadth_first(lists, 0)
     if len(reached) < count:
         missing = sorted(set(range(count)) - set(reached))
         raise NotATree(f"bead {missing[0] + 1} is not connected to bead 1 by bonds")
     if len(bonds) > count - 1:
         raise NotATree(f"{count} beads with {len(bonds)} bonds form {len(bonds) - count + 1} ring(s)")
-    root = _breadth_first(lists, reached[-1])[0][-1]
-    breadth, parent = _breadth_first(lists, root)
+    root = breadth_first(lists, reached[-1])[0][-1]
+    breadth, parent = breadth_first(lists, root)
     heights = _heights(breadth, parent)
     order, stack = [], [root]
     while stack:
@@ -139,21 +118,9 @@ def stiff_bonds(positions: np.ndarray, tolerance: float = 0.12) -> np.ndarray:
     for pair in stiff:
         i, j = int(rows[pair]), int(columns[pair])
         # the tree leaves out the longest bond of a ring: it is never shorter than the others
-        if 4 <= apart[i, j] < count and mean[pair] <= RING_SLACK * longest:
+        if 4 <= apart[i, j] < UNCONNECTED and mean[pair] <= RING_SLACK * longest:
             closing.append((i, j))
     return np.array(sorted([*bonded, *closing]), int).reshape(-1, 2)
-
-
-def bonds_apart(count: int, bonds: np.ndarray) -> np.ndarray:
-    """Number of bonds between each two beads (beads, beads); `count` where there is no path."""
-    lists = neighbours(count, bonds)
-    apart = np.full((count, count), count)
-    for bead in range(count):
-        order, parent = _breadth_first(lists, bead)
-        apart[bead, bead] = 0
-        for other in order[1:]:
-            apart[bead, other] = apart[bead, parent[other]] + 1
-    return apart
 
 
 def tree_of(beads: Beads, positions: np.ndarray) -> BeadTree:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from twofold.errors import UserError
+from twofold.interrupt import terminated_as_interrupted
 
 EXIT_USER = 2
 EXIT_INTERRUPTED = 130
@@ -16,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command `twofold`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        _run(sys.argv[1:] if arguments is None else list(arguments))
+        with terminated_as_interrupted():
+            _run(sys.argv[1:] if arguments is None else list(arguments))
     except UserError as error:
         _leave(f"twofold: {error}", EXIT_USER)
     except KeyboardInterrupt:

@@ -13,19 +13,22 @@ from twofold.errors import UserError
 
 Files = Positional[tuple[Path, ...]]
 Simulations = UseAppendAction[tuple[Path, ...]]
-BeadChoice = Annotated[str, arg(help="ca, backbone, backbone+cb, heavy, all, an MDTraj selection or a YAML file")]
+BeadChoice = Annotated[
+    str | None, arg(help="ca, backbone (unless given), backbone+cb, heavy, all, an MDTraj selection or a YAML file")
+]
 
 
 def fit(
-    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, or data.h5 from twofold prepare")],
+    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, or a landscape's name")],
     trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz; none for data.h5")] = (),
     /,
     *,
     out: Annotated[Path, arg(help="new folder of the run")],
-    beads: BeadChoice = "backbone",
+    beads: BeadChoice = None,
     temperature: Annotated[float | None, arg(help="of the simulation, K")] = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
+    frames: Annotated[int, arg(help="points to make of a landscape, like mueller-brown")] = 100_000,
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
@@ -58,6 +61,7 @@ def fit(
                 weights=weights,
                 held_out=held_out,
                 held_out_fraction=held_out_fraction,
+                frames=frames,
                 stride=stride,
                 length_unit=length_unit,
                 config=config,
@@ -117,7 +121,7 @@ def simulate(
     /,
     *,
     out: Annotated[Path, arg(help="XTC or DCD; record (.h5), table (.csv) and PDB get the same name")],
-    replicas: Annotated[int, arg(help="independent copies")] = 200,
+    replicas: Annotated[int | None, arg(help="independent copies (200)")] = None,
     length_ps: Annotated[float, arg(help="length of each, ps")] = 200.0,
     frame_ps: Annotated[float | None, arg(help="time between frames, ps (a two-hundredth of the length)")] = None,
     timestep_fs: Annotated[float | None, arg(help="time step, fs (chosen by the stiffest mode)")] = None,
@@ -180,6 +184,8 @@ def evaluate(
     simulation: Annotated[Simulations, arg(help="what twofold simulate wrote; may be repeated")] = (),
     reference: Annotated[tuple[Path, ...], arg(help="topology and trajectories (the part that was held out)")] = (),
     reference_weights: Annotated[Path | None, arg(help="weights of the reference")] = None,
+    reference_stride: Annotated[int, arg(help="keep every n-th frame of the reference")] = 1,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays in --reference: nm, angstrom")] = None,
     bins: Annotated[int, arg(help="bins of a torsion")] = 60,
     overwrite: Annotated[bool, arg(help="replace an older evaluation in --out")] = False,
 ) -> None:
@@ -190,16 +196,19 @@ def evaluate(
     from twofold import evaluation
     from twofold.cli.display import console, evaluation_table
 
-    judged = evaluation.evaluate(
-        run,
-        out=out,
-        samples=samples,
-        simulation=simulation,
-        reference=reference,
-        reference_weights=reference_weights,
-        bins=bins,
-        overwrite=overwrite,
-    )
+    with console().status("comparing with the reference"):
+        judged = evaluation.evaluate(
+            run,
+            out=out,
+            samples=samples,
+            simulation=simulation,
+            reference=reference,
+            reference_weights=reference_weights,
+            reference_stride=reference_stride,
+            length_unit=length_unit,
+            bins=bins,
+            overwrite=overwrite,
+        )
     console().print(evaluation_table(judged.evaluation))
     console().print(f"Open {judged.report} in a browser; all numbers are in {judged.metrics}")
 
@@ -211,7 +220,7 @@ def prepare(
     *,
     out: Annotated[Path, arg(help="data.h5, which twofold fit accepts in place of files")],
     temperature: Annotated[float, arg(help="of the simulation, K")],
-    beads: BeadChoice = "backbone",
+    beads: BeadChoice = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,

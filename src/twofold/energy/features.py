@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twofold.bond_graph import bonds_apart, neighbours
 from twofold.chart.cartesian import CartesianChart
-from twofold.chart.tree import bonds_apart, neighbours
 from twofold.energy.tables import NoiseTable, tabulate
 from twofold.fixed import Fixed
 

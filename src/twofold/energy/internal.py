@@ -1,9 +1,10 @@
 """Energy of a chain in whitened internal coordinates.
 
-    U(q, sigma) = sum z^2 / (2 (1 + sigma^2)) + network(features(q), log sigma)
+    U(q, sigma) = sum z^2 / (2 (1 + sigma^2)) + excluded volume + network(features(q), log sigma)
 
-The first term is exact for Gaussian stiff coordinates z; the network learns the rest: the torsions, their coupling to
-each other and to the stiff coordinates, and through the distances of the rebuilt chain what is close in space.
+The first term is exact for Gaussian stiff coordinates z; the second holds far pairs apart; the network learns the rest:
+the torsions, their coupling to each other and to the stiff coordinates, and through the distances of the rebuilt chain
+what is close in space.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from twofold.chart.base import Chart
 from twofold.chart.internal import TORSION_UNIT, InternalChart
 from twofold.energy.base import Energy, System
+from twofold.energy.contacts import ExcludedVolume
 from twofold.energy.network import ResidualNetwork
 from twofold.fixed import Fixed
 
@@ -75,16 +77,15 @@ def torsion_orders(chart: InternalChart, harmonics: int) -> np.ndarray:
     return np.array(orders, np.float32).reshape(-1, count)
 
 
-def chain_features(
-    chart: InternalChart, apart: np.ndarray, positions: np.ndarray, *, harmonics: int = 2, fade: float = 0.5
-) -> ChainFeatures:
-    """Features for a chart, scaled by the training frames `positions` (frames, beads, 3) in nm.
+def far_pairs(apart: np.ndarray) -> np.ndarray:
+    """Pairs (pairs, 2) four or more bonds apart; `apart` (beads, beads) is the number of bonds between beads."""
+    return np.argwhere(np.triu(apart >= 4))
 
-    `apart` (beads, beads) is the number of bonds between beads; pairs four or more bonds apart are far.
-    """
-    pairs = np.argwhere(np.triu(apart >= 4))
-    frames = positions[:: max(1, len(positions) // 10000)].astype(np.float64)
-    distances = np.linalg.norm(frames[:, pairs[:, 0]] - frames[:, pairs[:, 1]], axis=-1)
+
+def chain_features(
+    chart: InternalChart, pairs: np.ndarray, distances: np.ndarray, *, harmonics: int = 2, fade: float = 0.5
+) -> ChainFeatures:
+    """Features for a chart, scaled by the distances (frames, pairs) in nm of the far `pairs` in training frames."""
     logs = np.log(np.maximum(distances, 1e-3))
     return ChainFeatures(
         chart=chart,
@@ -98,15 +99,18 @@ def chain_features(
 
 
 class InternalEnergy(Energy):
-    """Gaussian prior on the stiff coordinates plus a network on chain features."""
+    """Gaussian prior on the stiff coordinates, walls between far pairs, and a network on chain features."""
 
     features: ChainFeatures
+    volume: ExcludedVolume
     network: ResidualNetwork
 
     @staticmethod
-    def build(features: ChainFeatures, key: PRNGKeyArray, *, width: int, depth: int) -> InternalEnergy:
+    def build(
+        features: ChainFeatures, volume: ExcludedVolume, key: PRNGKeyArray, *, width: int, depth: int
+    ) -> InternalEnergy:
         """Energy with a fresh network of `depth` layers of `width`."""
-        return InternalEnergy(features, ResidualNetwork(features.count, width, depth, key))
+        return InternalEnergy(features, volume, ResidualNetwork(features.count, width, depth, key))
 
     def energy(self, system: System, x: Float[Array, " coordinates"], sigma: Float[Array, ""]) -> Float[Array, ""]:
         return self.at(x, self.features.distances(self.features.chart.decode(x)), sigma)
@@ -122,4 +126,4 @@ class InternalEnergy(Energy):
         """Energy from coordinates and far-pair distances, for callers that know the positions already."""
         stiff = q[: self.features.chart.stiff_count]
         prior = 0.5 * jnp.sum(stiff**2) / (1.0 + sigma**2)
-        return prior + self.network(self.features(q, distances, sigma), sigma)
+        return prior + self.volume(distances, sigma) + self.network(self.features(q, distances, sigma), sigma)

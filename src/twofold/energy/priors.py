@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import nnls
 
+from twofold.bond_graph import bonds_apart, neighbours
 from twofold.chart.cartesian import CartesianChart
-from twofold.chart.tree import bonds_apart, neighbours
 from twofold.energy.features import WienerFilter, cross, differences
 from twofold.energy.tables import NoiseTable, noise_levels, noised, tabulate
 from twofold.fixed import Fixed
@@ -152,7 +152,7 @@ def _relative_width(frames: np.ndarray) -> np.ndarray:
 def stiff_pairs(bonds: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Pairs (pairs, 2), i < j, few bonds apart, whose distance hardly changes."""
     count = frames.shape[1]
-    near = bonds_apart(count, bonds) <= min(STIFF_BONDS, count - 1)
+    near = bonds_apart(count, bonds) <= STIFF_BONDS
     rows, columns = np.nonzero(np.triu(near & (_relative_width(frames) < STIFF), 1))
     return np.stack([rows, columns], axis=1)
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from twofold.errors import UserError
 
 if TYPE_CHECKING:
@@ -96,12 +98,15 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
 
 def write_json(path: str | Path, content: Any, *, overwrite: bool = False) -> None:
     """Writes `content` as JSON, atomically. Numbers that are not finite become null, because JSON has none of them."""
-    write_text(path, json.dumps(_without_nan(content), indent=1, allow_nan=False), overwrite=overwrite)
+    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False), overwrite=overwrite)
 
 
-def _without_nan(content: Any) -> Any:
+def plain(content: Any) -> Any:
+    """What JSON can hold: NumPy's numbers as Python's, None for numbers that are not finite, tuples as lists."""
     if isinstance(content, dict):
-        return {name: _without_nan(value) for name, value in content.items()}
+        return {name: plain(value) for name, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+        return [plain(value) for value in content]
+    if isinstance(content, float | np.floating):
+        return float(content) if math.isfinite(content) else None
+    return int(content) if isinstance(content, np.integer) else content

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 ARRAYS = (".npy", ".npz")
+BEADS = "backbone"
+"""The mapping unless one is given."""
 BOND_RANGE = (0.02, 0.7)
 """nm; a median bond outside means a wrong unit, or a topology of something else."""
 
@@ -33,7 +35,7 @@ def read_trajectory(
     topology: str | Path | None,
     trajectories: str | Path | Sequence[str | Path] = (),
     *,
-    beads: str | Path = "backbone",
+    beads: str | Path | None = None,
     temperature: float | None = None,
     stride: int = 1,
     weights: str | Path | Weights | np.ndarray | None = None,
@@ -48,7 +50,8 @@ def read_trajectory(
         that twofold wrote, alone.
     trajectories: every format of MDTraj, .npy and .npz; each file is a trajectory of its own. None given means that the
         topology holds the frames (a PDB with several models).
-    beads: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, or a YAML file of groups.
+    beads: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, or a YAML file of groups; backbone
+        unless given.
     temperature: K, of the simulation.
     stride: keep every stride-th frame of each file.
     weights: one weight for each frame over all files, before or after the stride; a file, or an array.
@@ -64,14 +67,14 @@ def read_trajectory(
     if not isinstance(stride, int | np.integer) or stride < 1:
         raise UserError(f"stride {stride}", "a whole number of at least 1")
     if topology is not None and not files and is_store(topology):
-        return _stored(Path(topology), temperature, stride, weights)
+        return _stored(Path(topology), temperature, stride, weights, beads)
     if temperature is None:
         raise UserError("no temperature", "that of the simulation in kelvin", "state it, e.g. --temperature 300")
     temperature = check_temperature(temperature)
     given = as_weights(weights)
     files = files or _own_frames(topology)
     units = (length_unit, energy_unit)
-    particles, parts = _read(topology, files, beads, stride, units, count_all=given is not None)
+    particles, parts = _read(topology, files, beads or BEADS, stride, units, count_all=given is not None)
     return _assemble(parts, particles, temperature, stride, given, frame_ps, blocks, topology)
 
 
@@ -96,9 +99,10 @@ def _read(
     return particles, parts
 
 
-def _stored(path: Path, temperature: float | None, stride: int, weights: Any) -> Ensemble:
-    if weights is not None:
-        raise UserError(f"weights beside {path}", "a data set, which has its own weights", "leave them out")
+def _stored(path: Path, temperature: float | None, stride: int, weights: Any, beads: Any) -> Ensemble:
+    for name, given in (("weights", weights), ("beads", beads)):
+        if given is not None:
+            raise UserError(f"{name} beside {path}", f"a data set, which has its own {name}", "leave them out")
     ensembles = read_ensembles(path)
     ensemble = ensembles[0] if len(ensembles) == 1 else concatenate(ensembles)
     if temperature is not None and check_temperature(temperature) != ensemble.temperature:

@@ -1,5 +1,18 @@
 """What training minimises."""
 
+from twofold.objectives.classification import classification, other_level
 from twofold.objectives.denoising import LOSSES, antithetic, draw_noise, implicit, level_weight, plain
+from twofold.objectives.fokker_planck import fokker_planck, residual
 
-__all__ = ["LOSSES", "antithetic", "draw_noise", "implicit", "level_weight", "plain"]
+__all__ = [
+    "LOSSES",
+    "antithetic",
+    "classification",
+    "draw_noise",
+    "fokker_planck",
+    "implicit",
+    "level_weight",
+    "other_level",
+    "plain",
+    "residual",
+]

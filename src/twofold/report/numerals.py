@@ -71,20 +71,6 @@ def plain(value: Any) -> str:
     return _signed(f"{value:.6g}")
 
 
-def duration(seconds: Any) -> str:
-    """Seconds as `12 s`, `3 min 20 s` or `2 h 5 min`."""
-    if not is_number(seconds):
-        return MISSING
-    seconds = float(seconds)
-    if seconds < 10:
-        return f"{number(seconds, 2)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def text(value: Any) -> str:
     """Anything as escaped text; numbers short, lists joined by commas."""
     if isinstance(value, bool):

@@ -22,7 +22,6 @@ STABLE = 2.0
 ACCURATE = 2 * math.pi / 10
 STEPS_FS = (0.05, 0.1, 0.125, 0.2, 0.25, 0.4, 0.5, 0.8, 1.0, 1.25, 1.6, 2.0)
 """Steps to choose from: each goes into 0.2 ps a whole number of times."""
-LIGHT_NM_PS = 299792.458
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,6 @@ class TimestepCheck:
     def ratio(self) -> float:
         """`w dt` of the stiffest mode: stable below 2, accurate below 0.63."""
         return self.stiffest * self.timestep_fs / 1000
-
-    @property
-    def wavenumber(self) -> float:
-        """The stiffest mode in 1/cm."""
-        return self.stiffest / (2 * math.pi * LIGHT_NM_PS) * 1e7
 
 
 @eqx.filter_jit

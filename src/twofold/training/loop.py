@@ -15,7 +15,7 @@ from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, trainable
 from twofold.energy.rotations import random_rotations
 from twofold.noise import NoiseSchedule
-from twofold.objectives import LOSSES, draw_noise, level_weight
+from twofold.objectives import LOSSES, classification, draw_noise, fokker_planck, level_weight, other_level
 from twofold.training.optimiser import build_optimiser
 from twofold.training.settings import TrainingSettings
 
@@ -79,7 +79,7 @@ class Trainer(eqx.Module):
         return eqx.combine(parameters, self.frozen)
 
     def loss(self, parameters: Any, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
-        """Weighted mean loss of one batch."""
+        """Weighted mean denoising loss of one batch."""
         frames, levels, noise, pairing, turn = jax.random.split(key, 5)
         batch = self.settings.batch or 1
         x = draw_frames(data, frames, batch)
@@ -91,10 +91,52 @@ class Trainer(eqx.Module):
         value = LOSSES[self.settings.loss or "antithetic"](self.model(parameters), self.system, x, eps, sigma)
         return jnp.mean(level_weight(sigma, self.settings.softening or 0.0) * value) / self.chart.dimension
 
+    def consistency(self, parameters: Any, data: TrainingData, key: PRNGKeyArray, step: Array) -> Float[Array, ""]:
+        """What is added to the loss so that energies at different levels of noise belong together; 0 unless asked for.
+
+        The Fokker-Planck residual is looked at every few updates, and weighs so much more then.
+        """
+        settings, total = self.settings, jnp.zeros(())
+        diffusion, telling = jax.random.split(key)
+        if settings.fokker_planck:
+            every = settings.fokker_planck_every
+            asked = step % every == every - 1
+            value = jax.lax.cond(
+                asked, lambda: self._fokker_planck(self.model(parameters), data, diffusion), lambda: jnp.zeros(())
+            )
+            total = total + settings.fokker_planck * every * value
+        if settings.classification:
+            total = total + settings.classification * self._classification(self.model(parameters), data, telling)
+        return total
+
+    def _fokker_planck(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
+        groups, members = self.settings.fokker_planck_groups, self.settings.fokker_planck_members
+        frames, order, levels, noise, probes = jax.random.split(key, 5)
+        largest = self.settings.fokker_planck_largest or self.schedule.largest
+        sigma = NoiseSchedule(self.schedule.smallest, min(largest, self.schedule.largest)).draw(levels, groups)
+        # frames come in order of time
+        x = jax.random.permutation(order, draw_frames(data, frames, groups * members))
+        y = x + jnp.repeat(sigma, members).reshape((-1,) + (1,) * (x.ndim - 1)) * draw_noise(noise, self.chart, x)
+        grouped = y.reshape(groups, members, *y.shape[1:])
+        return jnp.mean(fokker_planck(model, self.system, self.chart, grouped, sigma, probes))
+
+    def _classification(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
+        frames, levels, noise, pairing, partner = jax.random.split(key, 5)
+        batch = self.settings.batch or 1
+        x = draw_frames(data, frames, batch)
+        sigma = jax.random.permutation(pairing, self.schedule.draw(levels, batch))
+        other = other_level(partner, sigma, self.schedule, self.chart)
+        return jnp.mean(classification(model, self.system, x, draw_noise(noise, self.chart, x), sigma, other))
+
     def step(self, state: TrainingState, data: TrainingData) -> tuple[TrainingState, Float[Array, ""]]:
-        """One update of parameters and average."""
+        """One update of parameters and average; gives the denoising loss."""
         key, now = jax.random.split(state.key)
-        value, gradient = jax.value_and_grad(self.loss)(state.parameters, data, now)
+
+        def objective(parameters: Any) -> tuple[Array, Array]:
+            denoising = self.loss(parameters, data, now)
+            return denoising + self.consistency(parameters, data, jax.random.fold_in(now, 1), state.step), denoising
+
+        (_, value), gradient = jax.value_and_grad(objective, has_aux=True)(state.parameters)
         update, optimiser_state = build_optimiser(self.settings).update(gradient, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, update)
         # at first the average reaches back over a ninth of the steps so far, so that it forgets the random start

@@ -19,7 +19,7 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    architecture: str = Field("auto", description="auto, internal, cartesian or transformer")
+    architecture: str = Field("auto", description="auto, internal, cartesian, transformer or flat")
     width: int | None = Field(None, ge=1, description="width of the network")
     depth: int | None = Field(None, ge=1, description="layers of the network")
     minutes: float | None = Field(None, gt=0, description="time to train; fixes the number of steps once")
@@ -33,6 +33,12 @@ class TrainingSettings(BaseModel):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
     loss: Literal["antithetic", "denoising"] | None = Field(None, description="objective")
     softening: float | None = Field(None, ge=0, description="tau of the weight sigma^2 + tau^2, units of the chart")
+    fokker_planck: float = Field(0.0, ge=0, description="weight of the Fokker-Planck residual; 0 leaves it out")
+    fokker_planck_every: int = Field(4, ge=1, description="updates between two that look at the residual")
+    fokker_planck_groups: int = Field(16, ge=1, description="levels of noise at which the residual is looked at")
+    fokker_planck_members: int = Field(8, ge=2, description="frames at each of them")
+    fokker_planck_largest: float | None = Field(None, gt=0, description="largest level of noise for the residual")
+    classification: float = Field(0.0, ge=0, description="weight of telling levels of noise apart; 0 leaves it out")
     chunk: int | None = Field(
         None, ge=1, description="updates in one compiled scan; the run can be stopped between two"
     )

@@ -1,0 +1,61 @@
+"""Excluded volume: beads that are not held by bonds keep out of each other's way.
+
+A pair comes close in few frames, too few for a network to learn a wall for every pair. Pairs of alike beads share one
+here, which all of them teach, and which rises steadily where no frame has ever been.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from twofold.beads import Beads, pair_classes
+from twofold.energy.network import LEVEL_FEATURES, level_features
+from twofold.fixed import Fixed
+
+SOFTNESS = (0.01, 0.03, 0.1)
+"""Widths of the walls without noise, nm."""
+BLUR = 0.05
+"""Width in nm that noise adds to a wall for each unit of sigma: about a fifth of a radian at a quarter of a nm."""
+
+
+class Walls(Fixed):
+    """Sums over the pairs of each class of `softplus((contact - d) / width)`, for each of `SOFTNESS`.
+
+    contact: (pairs,) nm, the least distance of any pair of the class in the data. member: (pairs, classes), one where
+    the pair is of the class.
+    """
+
+    contact: Array
+    member: Array
+
+    def __call__(self, distances: Float[Array, " pairs"], sigma: Float[Array, ""]) -> Float[Array, "classes widths"]:
+        width = jnp.sqrt(jnp.asarray(SOFTNESS) ** 2 + (BLUR * sigma) ** 2)
+        overlap = jax.nn.softplus((self.contact - distances)[:, None] / width)
+        return jnp.matmul(self.member.T, overlap, precision=jax.lax.Precision.HIGHEST)
+
+
+class ExcludedVolume(eqx.Module):
+    """Energy in kT of walls whose heights are learned, for each class of pairs and level of noise; none at first."""
+
+    walls: Walls
+    height: Array
+
+    def __init__(self, walls: Walls) -> None:
+        self.walls = walls
+        self.height = jnp.zeros((walls.member.shape[1], len(SOFTNESS), LEVEL_FEATURES))
+
+    def __call__(self, distances: Float[Array, " pairs"], sigma: Float[Array, ""]) -> Float[Array, ""]:
+        return jnp.sum((self.height @ level_features(sigma)) * self.walls(distances, sigma))
+
+
+def excluded_volume(beads: Beads, pairs: np.ndarray, distances: np.ndarray) -> ExcludedVolume:
+    """Walls for `pairs` (pairs, 2) from their distances (frames, pairs) in nm; those with equal names share one."""
+    classes = pair_classes(beads, pairs)
+    kinds = int(classes.max(initial=-1)) + 1
+    closest = np.full(kinds, np.inf)
+    np.minimum.at(closest, classes, distances.min(axis=0))
+    return ExcludedVolume(Walls(jnp.asarray(closest[classes], jnp.float32), jnp.asarray(np.eye(kinds)[classes])))

@@ -1,0 +1,84 @@
+"""Landscapes: densities by quadrature, noised densities, reference chains."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from twofold.systems.chains import chains
+from twofold.systems.toys import LANDSCAPES, Checkerboard, MuellerBrown, Prinz
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def binned(landscape, points, cells):
+    edges = [np.linspace(low, high, cells + 1) for low, high in landscape.window]
+    counts = np.histogramdd(points, edges)[0]
+    return counts / counts.sum(), landscape.probabilities(edges)
+
+
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_draws_follow_the_density(name):
+    landscape = LANDSCAPES[name]
+    points = landscape.draw(40_000, np.random.default_rng(0))
+    found, expected = binned(landscape, points, 12)
+    error = np.sqrt(expected / 40_000)
+    assert np.abs(found - expected).max() < 5 * error.max()
+
+
+@pytest.mark.parametrize("name", ["double-well-1d", "double-well-2d", "checkerboard"])
+def test_exact_samples_follow_the_density(name):
+    landscape = LANDSCAPES[name]
+    found, expected = binned(landscape, landscape.reference(40_000, 1), 10)
+    assert np.abs(found - expected).max() < 5 * np.sqrt(expected.max() / 40_000)
+
+
+def test_quadrature_of_a_gaussian_mixture():
+    share = LANDSCAPES["double-well-2d"].populations()
+    assert share["left"] == pytest.approx(0.2, abs=1e-4)
+
+
+def test_minima_of_mueller_brown_are_the_published_ones():
+    values = 23 * LANDSCAPES["mueller-brown"].grid_energy(np.array([[-0.558, 1.442], [0.623, 0.028], [-0.05, 0.467]]))
+    np.testing.assert_allclose(values, [-146.700, -108.167, -80.768], atol=2e-3)
+
+
+def test_noise_of_the_checkerboard_is_a_convolution():
+    """Averaged over noise, the even board has the density of the closed form."""
+    board, sigma = Checkerboard(), 0.4
+    rng = np.random.default_rng(0)
+    points = board.reference(400_000, 2) + sigma * rng.standard_normal((400_000, 2))
+    edges = [np.linspace(-5, 5, 21)] * 2
+    found = np.histogramdd(points, edges)[0] / 400_000
+    centres = np.stack(np.meshgrid(*[(side[1:] + side[:-1]) / 2 for side in edges], indexing="ij"), -1)
+    fine = centres[..., None, None, :] + np.stack(np.meshgrid(*[np.linspace(-0.2, 0.2, 5)] * 2, indexing="ij"), -1)
+    energy = jax.vmap(lambda x: board.noised(x, jnp.float32(sigma)))(jnp.asarray(fine.reshape(-1, 2)))
+    expected = 0.25 * np.exp(-np.asarray(energy)).reshape(20, 20, 25).mean(-1)
+    np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(expected.max() / 400_000))
+
+
+def test_noised_energies_are_finite_far_from_everything():
+    for name in ("double-well-2d", "checkerboard"):
+        slope = jax.grad(LANDSCAPES[name].noised)(jnp.array([30.0, -20.0]), jnp.float32(0.1))
+        assert np.isfinite(np.asarray(slope)).all()
+
+
+def test_chains_sample_the_density(cache):
+    landscape = Prinz()
+    found, expected = binned(landscape, chains(landscape, 40_000, 0), 12)
+    assert np.abs(found - expected).max() < 0.01
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_chains_are_kept_and_depend_on_the_seed(cache):
+    landscape = MuellerBrown()
+    first, second = chains(landscape, 500, 0), chains(landscape, 500, 1)
+    (file, _) = sorted(cache.iterdir())
+    before = file.stat().st_mtime_ns
+    np.testing.assert_array_equal(chains(landscape, 500, 0), first)
+    assert file.stat().st_mtime_ns == before
+    assert np.abs(first - second).max() > 0.1
