@@ -22,14 +22,17 @@ from twofold.files.trajectories import read_positions
 from twofold.fitting import load
 from twofold.model import Model
 from twofold.molecular_dynamics import Outputs, deblurred, record_notes
-from twofold.report import ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
+from twofold.report import NoisedEnergy, ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
 from twofold.report.summary import write_summary_figure
 from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
 from twofold.simulation.record import Record
-from twofold.units import MD_UNITS
+from twofold.systems.toys import LANDSCAPES
+from twofold.units import MD_UNITS, thermal_energy
 
 BINS = 60
+LEVELS = (1.0, 3.0, 10.0, 30.0)
+"""Levels of noise, over that of the simulation, at which energies of a landscape are drawn."""
 DRAWN = 20_000
 """Frames of a set that figures are drawn from."""
 
@@ -186,7 +189,7 @@ def _content(
     return ReportContent(
         beads=model.beads,
         title=f"twofold: {folder.path.name}",
-        subtitle=f"{len(model.beads)} beads; {model.report['reason']}",
+        subtitle=model.report["reason"],
         temperature=model.temperature,
         sets=drawn,
         training=folder.read_log(),
@@ -203,9 +206,34 @@ def _content(
         settings=model.report["settings"] | {"architecture used": model.report["architecture"]},
         versions=config["versions"],
         seeds={"fit": model.report["settings"]["seed"]},
+        levels=_levels(model, reference),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **vars(judged(evaluation)),
     )
+
+
+def _levels(model: Model, reference: Ensemble) -> list[NoisedEnergy]:
+    """Energies of a landscape over a grid at the level of the simulation and above it, beside the exact ones."""
+    if "landscape" not in reference.source:
+        return []
+    landscape, found = LANDSCAPES[reference.source["landscape"]], []
+    if landscape.dimension > 2:
+        return []
+    length = _unit(model)
+    for factor in LEVELS:
+        sigma = min(factor * model.sigma_star, model.schedule.largest)
+        axes, exact = landscape.noised_grid(sigma * length)
+        mesh = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, landscape.dimension)
+        positions = np.zeros((len(mesh), 1, 3), np.float32)
+        positions[:, 0, : landscape.dimension] = mesh
+        energy = model.energy(positions, sigma=sigma).reshape(exact.shape) / thermal_energy(model.temperature)
+        found.append(NoisedEnergy(sigma * length, axes, energy - energy.min(), exact))
+    return found
+
+
+def _unit(model: Model) -> float:
+    """Length in nm of one unit of the chart."""
+    return float(getattr(model.chart, "length", 1.0))
 
 
 def _with_nan(summary: dict[str, Any]) -> dict[str, Any]:

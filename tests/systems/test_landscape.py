@@ -61,6 +61,17 @@ def test_noise_of_the_checkerboard_is_a_convolution():
     np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(expected.max() / 400_000))
 
 
+@pytest.mark.parametrize(("name", "sigma"), [("double-well-1d", 0.7), ("double-well-2d", 2.0), ("checkerboard", 0.3)])
+def test_convolution_on_a_grid_is_the_closed_form(name, sigma):
+    landscape = LANDSCAPES[name]
+    axes, energy = landscape.noised_grid(sigma, 80)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, landscape.dimension)
+    exact = jax.vmap(lambda x: landscape.noised(x, jnp.float32(sigma)))(jnp.asarray(points, jnp.float32))
+    exact = np.asarray(exact, np.float64).reshape(energy.shape)
+    low = exact - exact.min() < 6
+    np.testing.assert_allclose(energy[low], (exact - exact.min())[low], atol=0.03)
+
+
 def test_noised_energies_are_finite_far_from_everything():
     for name in ("double-well-2d", "checkerboard"):
         slope = jax.grad(LANDSCAPES[name].noised)(jnp.array([30.0, -20.0]), jnp.float32(0.1))

@@ -53,7 +53,7 @@ class Judge:
     def _tica(self, wanted: bool | None) -> list[Observable]:
         from twofold.analysis.tica import slow_coordinates
 
-        if wanted is False:
+        if wanted is False or (wanted is None and len(self.beads) < 2):
             return []
         try:
             slow = slow_coordinates(self.beads, self.reference.other)

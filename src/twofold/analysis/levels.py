@@ -11,6 +11,7 @@ from twofold.analysis import graph, observables
 from twofold.analysis.quantities import residue_label
 from twofold.analysis.tallies import means
 from twofold.beads import pair_classes
+from twofold.systems.toys import LANDSCAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,12 +49,33 @@ class Level:
 def levels_of(beads: Beads, reference: Reference) -> list[Level]:
     """Every level that `beads` have. Limits of faults come from `reference.other`: the held-out part has a figure."""
     return [
+        *_basins(reference),
         *_populations(beads),
         *_handedness(beads, reference),
         *_cis(beads),
         *_contacts(beads, reference),
         *_broken(beads, reference),
     ]
+
+
+def _basins(reference: Reference) -> list[Level]:
+    """Those of a landscape."""
+    source = reference.held_out.source
+    if "landscape" not in source:
+        return []
+    count = source["coordinates"]
+
+    def of(name: str, inside: Callable[[np.ndarray], np.ndarray]) -> Level:
+        return Level(
+            f"population of basin {name}",
+            "populations",
+            "population",
+            lambda x: inside(x.reshape(len(x), -1)[:, :count]).astype(np.float64)[:, None],
+            key=True,
+            help="Fraction of frames in this basin of the landscape.",
+        )
+
+    return [of(*basin) for basin in LANDSCAPES[source["landscape"]].basins().items()]
 
 
 def _populations(beads: Beads) -> list[Level]:

@@ -10,6 +10,7 @@ from twofold.report.content import (
     Stop,
     StructureSet,
 )
+from twofold.report.energies import NoisedEnergy
 from twofold.report.intake import Judged, judged, simulated
 from twofold.report.page import render, write_report
 from twofold.report.summary import write_summary_figure
@@ -18,6 +19,7 @@ __all__ = [
     "Comparison",
     "Judged",
     "Metric",
+    "NoisedEnergy",
     "Observable",
     "ReportContent",
     "SigmaScan",

@@ -164,6 +164,8 @@ class ReportContent:
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[str, Any] = field(default_factory=dict)
+    levels: Sequence[Any] = ()
+    """Energies at several levels of noise (`report.energies.NoisedEnergy`), of a particle in an external potential."""
     notes: Sequence[str] = ()
     """Plain sentences under the verdict: what was left out, what to be careful about."""
     created: str = ""

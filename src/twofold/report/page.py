@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from twofold.files.atomic import write_text
-from twofold.report import curves, figures, tables, viewer
+from twofold.report import curves, energies, figures, tables, viewer
 from twofold.report.content import SET_NAMES, STATE_WORDS, Comparison, ReportContent, Stability
 from twofold.report.figures import Figure
 from twofold.report.glossary import GLOSSARY
@@ -58,7 +58,7 @@ def _head(content: ReportContent) -> str:
     shown = [badges.pop(pair, Comparison(pair[0], pair[1], "unknown")) for pair in PAIRS]  # type: ignore[arg-type]
     shown += list(badges.values())
     notes = "".join(f"<li>{escape(note)}</li>" for note in content.notes)
-    facts = [content.subtitle, f"{len(content.beads)} beads"]
+    facts = [content.subtitle, "1 bead" if len(content.beads) == 1 else f"{len(content.beads)} beads"]
     if content.temperature:
         facts.append(f"{plain(content.temperature)} K")
     line = " · ".join(escape(fact) for fact in facts if fact)
@@ -90,7 +90,13 @@ def _join(*parts: Figure | None) -> str:
 
 
 def _conformations(content: ReportContent) -> str:
-    return _join(figures.torsion_maps(content), figures.difference_maps(content), figures.populations(content))
+    return _join(
+        energies.density_figure(content),
+        energies.energy_figure(content.levels),
+        figures.torsion_maps(content),
+        figures.difference_maps(content),
+        figures.populations(content),
+    )
 
 
 def _geometry(content: ReportContent) -> str:
@@ -100,6 +106,8 @@ def _geometry(content: ReportContent) -> str:
 
 
 def _structures(content: ReportContent) -> str:
+    if len(content.beads) < 2:
+        return ""
     words = "Each structure is laid over one common frame. A simulation shows one replica in order of time."
     return f'<p class="lead">{words}</p>' + viewer.viewer_html(content)
 

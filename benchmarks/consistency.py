@@ -1,0 +1,251 @@
+"""The methods of the field side by side: same data, network, updates and seeds, on systems that are known.
+
+    python benchmarks/consistency.py runs/bench-consistency --write benchmarks/consistency.md
+
+Systems: the two-mode mixture 20/80, Mueller-Brown, five-bead alanine dipeptide. Every method fits, draws samples,
+simulates from samples and is scored against frames that training did not see. Scores of the mixture's simulations hold
+no news about populations: nothing crosses its barrier of 25 kT, so they are read off the energy by quadrature.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from common import command_line, header, quantity, spread, table
+
+from twofold import evaluation, fitting, packaged
+from twofold.files.trajectories import write_trajectory
+from twofold.model import Model
+from twofold.run_folder import RunFolder
+from twofold.systems.toys import LANDSCAPES
+from twofold.units import thermal_energy
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train and to simulate. settings: of the fit; level: "smallest", "auto", or sigma over the smallest."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    level: str | float = "auto"
+    published: str = ""
+
+
+PLAIN = {"loss": "denoising"}
+RESIDUAL = {"fokker_planck": 1.0}
+METHODS: dict[str, Method] = {
+    "diffusion": Method(PLAIN, "smallest", "Diffusion"),
+    "Two for One": Method(PLAIN, "auto", "Two For One"),
+    "mixture": Method(PLAIN | {"experts": "SYSTEM"}, "smallest", "Mixture"),
+    "Fokker-Planck": Method(PLAIN | RESIDUAL, "smallest", "Fokker-Planck"),
+    "both": Method(PLAIN | RESIDUAL | {"experts": "SYSTEM"}, "smallest", "Both"),
+    "twofold": Method({}, "auto"),
+    "twofold + Fokker-Planck": Method(RESIDUAL, "auto"),
+    "twofold + classification": Method({"classification": 0.1}, "auto"),
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """What is fitted and how much of everything. published: i.i.d. JS, simulation JS, i.i.d. PMF, simulation PMF."""
+
+    frames: int
+    steps: int
+    samples: int
+    replicas: int
+    length_ps: float
+    frame_ps: float
+    timestep_fs: float | None
+    bins: int
+    joint: str
+    basins: tuple[str, str]
+    experts: tuple[float, ...]
+    published: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
+
+
+SYSTEMS: dict[str, System] = {
+    "double-well-2d": System(
+        10_000, 10_000, 50_000, 200, 500.0, 2.0, 50.0, 100, "x/y",
+        ("population of basin left", "population of basin right"), (0.1, 0.6),
+    ),
+    "mueller-brown": System(
+        100_000, 20_000, 100_000, 100, 250.0, 0.25, 5.0, 100, "x/y",
+        ("population of basin upper", "population of basin lower"), (0.1, 0.6),
+        {
+            "Diffusion": ("0.0122", "0.0448", "0.111", "0.504"),
+            "Mixture": ("0.0109", "0.0254", "0.097", "0.247"),
+            "Fokker-Planck": ("0.0130", "0.0166", "0.122", "0.163"),
+            "Both": ("0.0110", "0.0108", "0.098", "0.099"),
+        },
+    ),
+    "ala2": System(
+        0, 10_000, 20_000, 200, 100.0, 0.5, None, 64, "phi/psi ALA2",
+        ("population of phi > 0, ALA2", ""), (0.6, 2.5),
+        {
+            "Diffusion": ("0.0081", "0.0695", "0.095", "1.047"),
+            "Two For One": ("0.0081", "0.0158", "0.098", "0.206"),
+            "Mixture": ("0.0080", "0.0353", "0.092", "0.388"),
+            "Fokker-Planck": ("0.0084", "0.0088", "0.098", "0.105"),
+            "Both": ("0.0079", "0.0086", "0.089", "0.099"),
+        },
+    ),
+}  # fmt: skip
+
+
+def main(
+    folder: Annotated[
+        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
+    ],
+    /,
+    systems: tuple[str, ...] = ("double-well-2d", "mueller-brown", "ala2"),
+    methods: tuple[str, ...] = tuple(METHODS),
+    seeds: int = 3,
+    scale: Annotated[float, tyro.conf.arg(help="part of the updates that is made")] = 1.0,
+    write: Path | None = None,
+) -> None:
+    """Run the benchmark and print its tables."""
+    lines = header("Methods side by side", command_line())
+    for name in systems:
+        rows: list[tuple[Any, ...]] = []
+        for label in methods:
+            found = [
+                one_run(folder / name / f"{label.replace(' ', '-')}-{seed}", name, METHODS[label], seed, scale)
+                for seed in range(seeds)
+            ]
+            rows.append(row(label, name, found))
+            print("\n".join(table(COLUMNS, rows)), flush=True)
+        lines += [f"## {name}", "", *table(COLUMNS, rows)]
+    text = "\n".join(lines)
+    print(text)
+    if write:
+        write.write_text(text + "\n", encoding="utf-8")
+
+
+COLUMNS = (
+    "method", "i.i.d. JS", "simulation JS", "i.i.d. PMF", "simulation PMF", "floor JS, PMF", "ΔF i.i.d., kT",
+    "ΔF simulation, kT", "ΔF energy, kT", "ΔF reference", "sigma", "training, s", "published JS, PMF",
+)  # fmt: skip
+
+
+def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) -> dict[str, Any]:
+    """Fit, sample, simulate and score; a finished run is read back."""
+    system, run = SYSTEMS[name], RunFolder(folder / "run")
+    if not (run.model / "model.json").is_file():
+        settings = method.settings | {"steps": round(scale * system.steps), "seed": seed}
+        if settings.get("experts") == "SYSTEM":
+            settings["experts"] = system.experts
+        if name == "ala2":
+            data = packaged.ala2()
+            fitting.fit(
+                data.topology,
+                data.training,
+                held_out=data.held_out,
+                weights=data.weights(),
+                temperature=data.temperature,
+                out=run.path,
+                **settings,
+            )
+        else:
+            # the reference is made of as many frames as the training set, from chains of its own
+            fitting.fit(name, out=run.path, frames=2 * system.frames, held_out_fraction=0.5, **settings)
+    model = fitting.load(run.path)
+    if not (folder / "metrics.json").is_file():
+        drawn = model.sample(system.samples, seed=seed)
+        write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
+        if not (folder / "simulation.json").is_file():
+            model.simulate(
+                folder / "simulation.dcd",
+                replicas=system.replicas,
+                length_ps=system.length_ps,
+                frame_ps=system.frame_ps,
+                timestep_fs=system.timestep_fs,
+                sigma=_level(model, method),
+                seed=seed,
+            )
+        evaluation.evaluate(
+            run.path,
+            out=folder,
+            samples=folder / "samples.dcd",
+            simulation=folder / "simulation.dcd",
+            bins=system.bins,
+            overwrite=True,
+        )
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return {"metrics": metrics, "report": model.report, "sigma": _level(model, method) or model.sigma_star} | {
+        "energy": by_quadrature(model, name)
+    }
+
+
+def _level(model: Model, method: Method) -> float | None:
+    if method.level == "auto":
+        return None
+    return model.schedule.smallest * (1.0 if method.level == "smallest" else float(method.level))
+
+
+def by_quadrature(model: Model, name: str) -> float | None:
+    """Free-energy difference of the two basins in kT from the energy itself, at the smallest level; landscapes only."""
+    landscape = LANDSCAPES.get(name)
+    if landscape is None:
+        return None
+    edges = [np.linspace(low, high, 401) for low, high in landscape.window]
+    centres = np.meshgrid(*[(side[1:] + side[:-1]) / 2 for side in edges], indexing="ij")
+    points = np.stack([axis.ravel() for axis in centres], -1)
+    positions = np.zeros((len(points), 1, 3), np.float32)
+    positions[:, 0, : landscape.dimension] = points
+    energy = model.energy(positions, sigma=model.schedule.smallest) / thermal_energy(model.temperature)
+    mass = np.exp(-(energy.astype(np.float64) - energy.min()))
+    shares = [mass[inside(points)].sum() for inside in landscape.basins().values()]
+    return float(np.log(shares[1] / shares[0]))
+
+
+def difference(result: dict[str, Any], basins: tuple[str, str], key: str) -> float:
+    """Free-energy difference of two basins in kT: ln of the ratio of their populations."""
+    first = quantity(result, basins[0])[key]
+    second = quantity(result, basins[1])[key] if basins[1] else 1.0 - first
+    return float(np.log(max(second, 1e-12) / max(first, 1e-12)))
+
+
+def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """One row of a table."""
+    system = SYSTEMS[name]
+    sets = {kind: [one["metrics"]["sets"][kind] for one in found] for kind in ("samples", "simulation")}
+
+    def score(kind: str, metric: str) -> str:
+        return spread([quantity(one, f"{system.joint} {metric}")["value"] for one in sets[kind]], 3)
+
+    floors = [
+        spread([quantity(one, f"{system.joint} {metric}")["floor"] for one in sets["samples"]], 3)
+        for metric in ("JS", "PMF error")
+    ]
+    free = [spread([difference(one, system.basins, "value") for one in sets[kind]], 3) for kind in sets]
+    energies = [one["energy"] for one in found if one["energy"] is not None]
+    reference = spread([difference(one, system.basins, "reference") for one in sets["samples"]], 3)
+    if name in LANDSCAPES:
+        exact = list(LANDSCAPES[name].populations().values())
+        reference += f" (exact {np.log(exact[1] / exact[0]):.3f})"
+    published = system.published.get(METHODS[label].published)
+    return (
+        label,
+        score("samples", "JS"),
+        score("simulation", "JS"),
+        score("samples", "PMF error"),
+        score("simulation", "PMF error"),
+        ", ".join(floors),
+        *free,
+        spread(energies, 3),
+        reference,
+        spread([one["sigma"] for one in found], 2),
+        spread([one["report"]["seconds"] for one in found], 3),
+        "iid {0}, {2}; simulation {1}, {3}".format(*published) if published else "",
+    )
+
+
+if __name__ == "__main__":
+    began = time.perf_counter()
+    tyro.cli(main)
+    print(f"{(time.perf_counter() - began) / 60:.1f} min in all")
