@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -17,16 +19,29 @@ from twofold.chart.cartesian import cartesian_chart
 from twofold.chart.flat import flat_chart
 from twofold.chart.internal import internal_chart
 from twofold.chart.tree import NotATree, stiff_bonds, tree_of
-from twofold.energy import beadnet, contacts, features, flat, internal, network, priors, tables, transformer
+from twofold.energy import (
+    beadnet,
+    contacts,
+    experts,
+    features,
+    flat,
+    fractional,
+    internal,
+    network,
+    priors,
+    tables,
+    transformer,
+)
 from twofold.energy.base import Energy
 from twofold.energy.beadnet import build_beadnet
 from twofold.energy.contacts import excluded_volume
+from twofold.energy.experts import OVERLAP, Experts, PlainScore
 from twofold.energy.flat import FlatEnergy
 from twofold.energy.internal import InternalEnergy, chain_features, far_pairs
 from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.noise import NoiseSchedule
+from twofold.noise import VIEWS, NoiseSchedule, TimeSchedule
 
 SMALL = 8
 """Molecules of up to so many beads get the small network."""
@@ -160,22 +175,66 @@ def _compactness(training: Ensemble) -> float:
 
 
 def build(
-    name: str, training: Ensemble, key: PRNGKeyArray, *, width: int | None = None, depth: int | None = None
+    name: str,
+    training: Ensemble,
+    key: PRNGKeyArray,
+    *,
+    width: int | None = None,
+    depth: int | None = None,
+    schedule: str = "log-uniform",
 ) -> Built:
-    """Chart and untrained energy for `training`; `name` may be "auto". Raises UserError for an unknown name."""
+    """Chart and untrained energy for `training`; `name` may be "auto", `schedule` one of `noise.VIEWS`.
+
+    Raises UserError for an unknown name.
+    """
     reason = "as asked for"
     if name == "auto":
         name, reason = choose(training)
     if name not in BUILDERS:
         raise UserError(f"architecture {name!r}", f"auto or one of {', '.join(BUILDERS)}")
-    return BUILDERS[name](training, key, width, depth, reason)
+    built = BUILDERS[name](training, key, width, depth, reason)
+    return built if schedule == "log-uniform" else replace(built, schedule=TimeSchedule.of(VIEWS[schedule]))
+
+
+def with_experts(
+    built: Built,
+    training: Ensemble,
+    key: PRNGKeyArray,
+    boundaries: Sequence[float],
+    *,
+    overlap: float = OVERLAP,
+    plain: bool = False,
+    width: int | None = None,
+    depth: int | None = None,
+) -> Built:
+    """`built` with an energy of its own for each range of noise between `boundaries`, in units of the chart.
+
+    All come from the same builder, with the same features and a network of their own. plain: the last is a network of
+    the score without an energy. Raises UserError for boundaries out of the range of the schedule or too close.
+    """
+    smallest, largest = built.schedule.smallest, built.schedule.largest
+    if not all(smallest < boundary < largest for boundary in boundaries):
+        raise UserError(
+            f"boundaries of experts at sigma {', '.join(f'{b:g}' for b in boundaries)}",
+            f"between {smallest:g} and {largest:g}, the range of the noise",
+        )
+    parts = [built.energy]
+    for place in range(1, len(boundaries) + 1):
+        own = jax.random.fold_in(key, place)
+        if plain and place == len(boundaries):
+            example = built.chart.encode(jnp.asarray(training.positions[0]))
+            parts.append(PlainScore.build(built.chart, example, own, width=width or 128, depth=depth or 3))
+        else:
+            parts.append(BUILDERS[built.name](training, own, width, depth, built.reason).energy)
+    return replace(built, energy=Experts.of(parts, boundaries, overlap))
 
 
 def _classes() -> dict[str, type]:
     import equinox as eqx
 
     charts = (internal_charts, cartesian, flat_charts)
-    modules = (*charts, beadnet, contacts, features, flat, internal, network, priors, tables, transformer)
+    energies = (beadnet, contacts, experts, features, flat, fractional, internal, network, priors, tables, transformer)
+    modules = (*charts, *energies)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}
 
@@ -183,4 +242,4 @@ def _classes() -> dict[str, type]:
 CLASSES = _classes()
 """The modules that a stored model may hold."""
 
-__all__ = ["BUILDERS", "CLASSES", "Built", "build", "choose"]
+__all__ = ["BUILDERS", "CLASSES", "Built", "build", "choose", "with_experts"]

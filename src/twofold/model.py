@@ -72,7 +72,7 @@ class Model:
                 "choose another or leave it at auto",
             )
         return CoarseForceField(
-            self.network, self.chart, jnp.float32(level), jnp.float32(thermal_energy(self.temperature))
+            self.network.at_level(level), self.chart, jnp.float32(level), jnp.float32(thermal_energy(self.temperature))
         )
 
     def energy(self, positions_nm: Any, sigma: float | None = None) -> np.ndarray:

@@ -5,6 +5,7 @@ level in the same unit. Up to a constant of `sigma`, `-U` is the logarithm of th
 the score. `system` is what does not move (types, box, neighbours); a model of one molecule needs none and gets `None`.
 """
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -31,6 +32,23 @@ class Energy(eqx.Module):
     def energy(self, system: System, x: Float[Array, "..."], sigma: Float[Array, ""]) -> Float[Array, ""]:
         """Energy of one molecule in kT."""
 
+    def score(self, system: System, x: Float[Array, "..."], sigma: Float[Array, ""]) -> Float[Array, "..."]:
+        """Score of one molecule, per unit of the coordinates: `-grad U`, unless it is known in another way."""
+        return -jax.grad(self.energy, argnums=1)(system, x, sigma)
+
+    @property
+    def conservative_to(self) -> float:
+        """Level of noise up to which the score is the gradient of an energy."""
+        return math.inf
+
+    def at_level(self, sigma: float) -> "Energy":
+        """What is needed of this energy at one level of noise: all of it, unless parts of it are idle there.
+
+        Raises UserError where there is no energy.
+        """
+        del sigma
+        return self
+
     def of_positions(
         self, system: System, chart: Chart, positions: Float[Array, "beads 3"], sigma: Float[Array, ""]
     ) -> Float[Array, ""]:
@@ -49,13 +67,12 @@ def energies(
 def scores(
     model: Energy, system: System, x: Float[Array, "batch ..."], sigma: Float[Array, " batch"]
 ) -> Float[Array, "batch ..."]:
-    """Scores `-grad U` of a batch, per unit of the chart coordinates.
+    """Scores of a batch, per unit of the chart coordinates.
 
     In full float32: the objectives subtract nearly equal scores, which products rounded to TF32 would spoil.
     """
-    gradient = jax.grad(model.energy, argnums=1)
     with jax.default_matmul_precision("float32"):
-        return -jax.vmap(lambda one, level: gradient(system, one, level))(x, sigma)
+        return jax.vmap(lambda one, level: model.score(system, one, level))(x, sigma)
 
 
 def trainable(model: Energy) -> Any:

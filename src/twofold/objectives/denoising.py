@@ -80,7 +80,7 @@ def implicit(
 
     def one(frame: Array, key: PRNGKeyArray) -> Array:
         def score(y: Array) -> Array:
-            return -jax.grad(model.energy, argnums=1)(system, y, sigma)
+            return model.score(system, y, sigma)
 
         if size <= EXACT_TRACE:
             probes = jnp.eye(size).reshape(size, *shape)

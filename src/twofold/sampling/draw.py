@@ -13,8 +13,10 @@ from jaxtyping import Array, Float
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy
+from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
+from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
 from twofold.sampling.solvers import SOLVERS, deblur
 
 BATCH = 1024
@@ -97,11 +99,34 @@ def _batch(
     network: Energy, chart: Chart, levels: Array, key: Array, batch: int, solver: str, clean: bool
 ) -> Float[Array, "batch beads 3"]:
     start, path = jax.random.split(key)
+    if isinstance(network, FractionalEnergy):
+        y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
+        return jax.vmap(chart.decode)(y)
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
     y = SOLVERS[solver](network, None, chart, y, levels, path)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
     return jax.vmap(chart.decode)(y)
+
+
+def _heavy_tailed(
+    network: FractionalEnergy,
+    chart: Chart,
+    levels: Array,
+    start: Array,
+    path: Array,
+    batch: int,
+    solver: str,
+    clean: bool,
+) -> Float[Array, "batch ..."]:
+    """Samples (coordinates) of a model of the fractional score. Its flow is solved like that of Gaussian noise."""
+    alpha = network.stability
+    y = levy_prior(start, chart, batch, levels[0], alpha)
+    if solver == "sde":
+        y = levy_sde(network, None, chart, y, levels, path, alpha)
+    else:
+        y = SOLVERS[solver](network, None, chart, y, levels, path)
+    return levy_deblur(network, None, chart, y, levels[-1], alpha) if clean else y
 
 
 def _count_outside(positions: np.ndarray, region: Any) -> int:

@@ -15,15 +15,16 @@ from twofold.energy.base import Energy, System, scores
 Solver = Callable[..., Array]
 
 
-def _score(model: Energy, system: System, y: Array, sigma: Array) -> Array:
+def score(model: Energy, system: System, y: Array, sigma: Array) -> Array:
+    """Scores of a batch at one level."""
     return scores(model, system, y, jnp.full(y.shape[0], sigma))
 
 
-def _flow_step(model: Energy, system: System, chart: Chart, y: Array, now: Array, after: Array) -> Array:
+def flow_step(model: Energy, system: System, chart: Chart, y: Array, now: Array, after: Array) -> Array:
     """Heun's step of the probability flow `dy/dsigma = -sigma s(y, sigma)` from level `now` to `after`."""
-    slope = -now * _score(model, system, y, now)
+    slope = -now * score(model, system, y, now)
     guess = y + (after - now) * slope
-    corrected = -after * _score(model, system, guess, after)
+    corrected = -after * score(model, system, guess, after)
     return jax.vmap(chart.wrap)(y + 0.5 * (after - now) * (slope + corrected))
 
 
@@ -37,7 +38,7 @@ def heun(
     del key
 
     def step(y: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
-        return _flow_step(model, system, chart, y, *pair), None
+        return flow_step(model, system, chart, y, *pair), None
 
     return jax.lax.scan(step, y, (levels[:-1], levels[1:]))[0]
 
@@ -59,7 +60,7 @@ def reverse_sde(
         # the model knows no level above the first
         added = jnp.minimum(now**2 - after**2, levels[0] ** 2 - now**2)
         y = y + jnp.sqrt(added) * jax.vmap(chart.project)(jax.random.normal(draw, y.shape))
-        return (_flow_step(model, system, chart, y, jnp.sqrt(now**2 + added), after), key), None
+        return (flow_step(model, system, chart, y, jnp.sqrt(now**2 + added), after), key), None
 
     return jax.lax.scan(step, (y, key), (levels[:-1], levels[1:]))[0][0]
 
@@ -71,7 +72,7 @@ def deblur(
 
     A full Tweedie step `y + sigma^2 s` would give the posterior mean, whose variance is too small by sigma^2.
     """
-    return jax.vmap(chart.wrap)(y + 0.5 * sigma**2 * _score(model, system, y, sigma))
+    return jax.vmap(chart.wrap)(y + 0.5 * sigma**2 * score(model, system, y, sigma))
 
 
 @eqx.filter_jit

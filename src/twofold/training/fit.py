@@ -8,15 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from twofold import architectures
+from twofold.chart.internal import InternalChart
 from twofold.chart.noising import noised_positions
+from twofold.energy.fractional import FractionalEnergy
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.model import Model
+from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
@@ -115,10 +119,28 @@ class _Fit:
         self.began = time.perf_counter()
         progress(FitProgress("reading the geometry"))
         model_key, self.training_key, self.validation_key = jax.random.split(jax.random.key(settings.seed), 3)
-        self.built = architectures.build(
-            settings.architecture, training, model_key, width=settings.width, depth=settings.depth
+        built = architectures.build(
+            settings.architecture,
+            training,
+            model_key,
+            width=settings.width,
+            depth=settings.depth,
+            schedule=settings.schedule,
         )
-        self.settings = _with_defaults(settings, self.built)
+        if settings.experts:
+            built = architectures.with_experts(
+                built,
+                training,
+                model_key,
+                settings.experts,
+                overlap=settings.experts_overlap,
+                plain=settings.experts_plain,
+                width=settings.width,
+                depth=settings.depth,
+            )
+        self.built = built
+        self.settings = _with_defaults(settings, built)
+        _check_stability(self.settings, built)
         self.data = training_data(self.built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
         self.unseen = training_data(self.built.chart, jnp.asarray(held_out.positions), jnp.asarray(held_out.weights))
 
@@ -222,7 +244,12 @@ class _Fit:
         steps = int(state.step)
         self.progress(FitProgress("choosing the noise level", steps, steps))
         energy, chart = trainer.model(state.average), self.built.chart
-        scan = choose_noise_level(energy, chart, self.built.schedule, self.unseen.coordinates, self.held_out.weights)
+        whole = self.built.schedule
+        schedule = NoiseSchedule(whole.smallest, min(whole.largest, energy.conservative_to))
+        scan = choose_noise_level(energy, chart, schedule, self.unseen.coordinates, self.held_out.weights)
+        if self.settings.stability < 2:
+            seen = self.data.coordinates
+            energy = FractionalEnergy(energy, self.settings.stability, jnp.min(seen, axis=0), jnp.max(seen, axis=0))
         report = {
             "architecture": self.built.name,
             "reason": self.built.reason,
@@ -241,7 +268,7 @@ class _Fit:
             temperature=self.training.temperature,
             chart=chart,
             network=energy,
-            schedule=self.built.schedule,
+            schedule=NoiseSchedule(whole.smallest, whole.largest),
             sigma_star=scan.chosen,
             region=Region.around(blurred),
             report=report,
@@ -257,7 +284,7 @@ def _all_finite(state: TrainingState) -> Any:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
 
 
-@jax.jit
+@eqx.filter_jit
 def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any) -> Any:
     keys = jax.random.split(key, 8)
     return jnp.mean(jax.lax.map(lambda one: trainer.loss(parameters, data, one), keys))
@@ -265,6 +292,24 @@ def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any)
 
 def _with_defaults(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
     defaults = asdict(built.recipe)
-    if (settings.loss or built.recipe.loss) == "denoising":
+    if settings.stability < 2:
+        defaults["loss"] = "denoising"
+    if (settings.loss or defaults["loss"]) == "denoising":
         defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})
+
+
+def _check_stability(settings: TrainingSettings, built: architectures.Built) -> None:
+    """Raises UserError where heavy-tailed noise is asked for together with what it cannot have."""
+    if settings.stability == 2:
+        return
+    odd = {
+        "loss antithetic": settings.loss == "antithetic",
+        "fokker_planck": settings.fokker_planck > 0,
+        "classification": settings.classification > 0,
+        "internal coordinates, some of which are angles": isinstance(built.chart, InternalChart),
+    }
+    if found := [name for name, given in odd.items() if given]:
+        raise UserError(
+            f"stability {settings.stability:g} with {', '.join(found)}", "denoising on coordinates without bounds"
+        )

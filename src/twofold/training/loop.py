@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,9 +14,19 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, trainable
+from twofold.energy.experts import Experts
 from twofold.energy.rotations import random_rotations
-from twofold.noise import NoiseSchedule
-from twofold.objectives import LOSSES, classification, draw_noise, fokker_planck, level_weight, other_level
+from twofold.noise import NoiseSchedule, TimeSchedule
+from twofold.objectives import (
+    LOSSES,
+    classification,
+    draw_noise,
+    fokker_planck,
+    fractional,
+    level_weight,
+    other_level,
+    stable_noise,
+)
 from twofold.training.optimiser import build_optimiser
 from twofold.training.settings import TrainingSettings
 
@@ -86,10 +97,33 @@ class Trainer(eqx.Module):
         if self.frozen.augment_rotation:
             x = random_turns(turn, x)
         # frames come in order of time and levels in ascending order: pair them at random
-        sigma = jax.random.permutation(pairing, self.schedule.draw(levels, batch))
-        eps = draw_noise(noise, self.chart, x)
-        value = LOSSES[self.settings.loss or "antithetic"](self.model(parameters), self.system, x, eps, sigma)
-        return jnp.mean(level_weight(sigma, self.settings.softening or 0.0) * value) / self.chart.dimension
+        sigma = self.schedule.draw(levels, batch)
+        if isinstance(self.frozen, Experts):
+            x = jax.random.permutation(pairing, x)
+        else:
+            sigma = jax.random.permutation(pairing, sigma)
+        value = level_weight(sigma, self.settings.softening or 0.0) * self._matching(
+            self.model(parameters), x, sigma, noise
+        )
+        if isinstance(self.schedule, TimeSchedule):
+            value = self.schedule.weight(sigma) * value
+        return jnp.mean(value) / self.chart.dimension
+
+    def _matching(self, model: Energy, x: Array, sigma: Array, key: PRNGKeyArray) -> Float[Array, " batch"]:
+        """Score matching loss of each frame at its level; for experts the levels are in ascending order."""
+        alpha = self.settings.stability
+        eps = draw_noise(key, self.chart, x) if alpha == 2 else stable_noise(key, self.chart, x, alpha)
+        loss = LOSSES[self.settings.loss or "antithetic"] if alpha == 2 else partial(fractional, stability=alpha)
+        if not isinstance(model, Experts):
+            return loss(model, self.system, x, eps, sigma)
+        pieces = model.pieces(self.schedule.edges(len(sigma)))
+        values = [loss(part, self.system, x[some], eps[some], sigma[some]) for some, part in pieces]
+        return jnp.concatenate(values)
+
+    def _levels_up_to(self, largest: float | None) -> NoiseSchedule:
+        """Log-uniform levels that have an energy."""
+        top = min(largest or self.schedule.largest, self.schedule.largest, self.frozen.conservative_to)
+        return NoiseSchedule(self.schedule.smallest, top)
 
     def consistency(self, parameters: Any, data: TrainingData, key: PRNGKeyArray, step: Array) -> Float[Array, ""]:
         """What is added to the loss so that energies at different levels of noise belong together; 0 unless asked for.
@@ -112,8 +146,7 @@ class Trainer(eqx.Module):
     def _fokker_planck(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
         groups, members = self.settings.fokker_planck_groups, self.settings.fokker_planck_members
         frames, order, levels, noise, probes = jax.random.split(key, 5)
-        largest = self.settings.fokker_planck_largest or self.schedule.largest
-        sigma = NoiseSchedule(self.schedule.smallest, min(largest, self.schedule.largest)).draw(levels, groups)
+        sigma = self._levels_up_to(self.settings.fokker_planck_largest).draw(levels, groups)
         # frames come in order of time
         x = jax.random.permutation(order, draw_frames(data, frames, groups * members))
         y = x + jnp.repeat(sigma, members).reshape((-1,) + (1,) * (x.ndim - 1)) * draw_noise(noise, self.chart, x)
@@ -124,8 +157,9 @@ class Trainer(eqx.Module):
         frames, levels, noise, pairing, partner = jax.random.split(key, 5)
         batch = self.settings.batch or 1
         x = draw_frames(data, frames, batch)
-        sigma = jax.random.permutation(pairing, self.schedule.draw(levels, batch))
-        other = other_level(partner, sigma, self.schedule, self.chart)
+        schedule = self._levels_up_to(None)
+        sigma = jax.random.permutation(pairing, schedule.draw(levels, batch))
+        other = other_level(partner, sigma, schedule, self.chart)
         return jnp.mean(classification(model, self.system, x, draw_noise(noise, self.chart, x), sigma, other))
 
     def step(self, state: TrainingState, data: TrainingData) -> tuple[TrainingState, Float[Array, ""]]:

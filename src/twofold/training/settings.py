@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
+from twofold.energy.experts import OVERLAP
 from twofold.errors import UserError
 
 
@@ -33,6 +34,15 @@ class TrainingSettings(BaseModel):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
     loss: Literal["antithetic", "denoising"] | None = Field(None, description="objective")
     softening: float | None = Field(None, ge=0, description="tau of the weight sigma^2 + tau^2, units of the chart")
+    schedule: Literal["log-uniform", "vp-linear", "vp-cosine"] = Field(
+        "log-uniform", description="how levels of noise are drawn; the others are published recipes, with their range"
+    )
+    stability: float = Field(2.0, gt=1, le=2, description="alpha of the noise; below 2 heavy tails, and no force field")
+    experts: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (), description="levels of noise at which one expert hands over to the next, units of the chart"
+    )
+    experts_overlap: float = Field(OVERLAP, gt=0, description="width in ln sigma over which two experts cross")
+    experts_plain: bool = Field(False, description="the expert of the largest noise is a score without an energy")
     fokker_planck: float = Field(0.0, ge=0, description="weight of the Fokker-Planck residual; 0 leaves it out")
     fokker_planck_every: int = Field(4, ge=1, description="updates between two that look at the residual")
     fokker_planck_groups: int = Field(16, ge=1, description="levels of noise at which the residual is looked at")
@@ -44,6 +54,11 @@ class TrainingSettings(BaseModel):
     )
     checkpoint_seconds: float = Field(30.0, gt=0, description="time between checkpoints")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+    @field_serializer("experts")
+    def _experts_as_in_json(self, value: tuple[float, ...]) -> list[float]:
+        # settings of a run are compared with those that were stored, where there are only lists
+        return list(value)
 
 
 def load_settings(path: str | Path | None, **given: Any) -> TrainingSettings:
