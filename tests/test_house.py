@@ -15,8 +15,9 @@ ROOMS = (
     "training",
     "analysis",
     "fitting molecular_dynamics",
+    "diagnosis",
     "report",
-    "evaluation",
+    "evaluation diagnosing",
     "cli",
 )
 PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.split()}

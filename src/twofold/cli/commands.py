@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import Positional, arg
 
 from twofold.cli.generate import ala2, reference
+from twofold.cli.soundness import Simulations, diagnose
 from twofold.errors import UserError
 
 Files = Positional[tuple[Path, ...]]
-Simulations = UseAppendAction[tuple[Path, ...]]
 BeadChoice = Annotated[
     str | None, arg(help="ca, backbone (unless given), backbone+cb, heavy, all, an MDTraj selection or a YAML file")
 ]
@@ -278,6 +278,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": sample,
     "simulate": simulate,
     "evaluate": evaluate,
+    "diagnose": diagnose,
     "prepare": prepare,
     "demo": demo,
     "doctor": doctor,

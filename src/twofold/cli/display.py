@@ -12,6 +12,13 @@ from rich.table import Table
 
 MARKS = {"agree": "[green]agree[/]", "close": "[yellow]nearly agree[/]", "differ": "[red]differ[/]"}
 
+STATES = {
+    "pass": "[green]pass[/]",
+    "warn": "[yellow]doubtful[/]",
+    "fail": "[red]fail[/]",
+    "skipped": "[dim]not judged[/]",
+}
+
 
 def console() -> Console:
     """Where everything is printed."""
@@ -92,6 +99,23 @@ def evaluation_table(evaluation: Any) -> Table:
                 numbers = (_number(row.value, row.error), _number(row.floor, None))
                 table.add_row("", row.name, *numbers, MARKS.get(row.state, ""))
     table.caption = "floor: what two parts of the reference differ by, at the same effective number of frames"
+    return table
+
+
+def diagnosis_table(diagnosis: Any) -> Table:
+    """All checks of a diagnosis with their limits."""
+    table = Table(title="Is the model sound?", title_justify="left")
+    for name, side in (("", "left"), ("check", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
+        table.add_column(name, justify=side)  # pyright: ignore[reportArgumentType]
+    group = None
+    for check in diagnosis.checks:
+        if check.group != group:
+            table.add_section()
+        limit = "" if check.threshold is None else f"{check.threshold.passes:.3g}"
+        unit = f" {check.unit}" if check.unit and check.value is not None else ""
+        first = f"[bold]{check.group}[/]" if check.group != group else ""
+        table.add_row(first, check.name, _number(check.value, check.error) + unit, limit, STATES[check.state])
+        group = check.group
     return table
 
 

@@ -1,6 +1,6 @@
 """The report: one self-contained HTML file, verdict first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -35,21 +35,34 @@ def render(content: ReportContent) -> str:
         for body in [build(content)]
         if body
     ]  # fmt: skip
+    viewers = any('id="structure-data"' in text for *_, text in sections)
+    credit = " The 3D view is 3Dmol.js (BSD-3-Clause licence)." if viewers else ""
+    return document(
+        content.title, _head(content), sections, content.created, credit, viewer.scripts() if viewers else ""
+    )
+
+
+Section = tuple[str, str, str, str]
+"""Anchor, short title, title, body (HTML)."""
+
+
+def document(
+    title: str, head: str, sections: Sequence[Section], created: str = "", credit: str = "", scripts: str = ""
+) -> str:
+    """A page that loads nothing from the network: `head` (HTML), links to the sections, and the sections."""
     links = "".join(f'<li><a href="#{name}">{short}</a></li>' for name, short, _, _ in sections)
-    body = "".join(f'<section id="{name}"><h2>{title}</h2>{text}</section>' for name, _, title, text in sections)
+    body = "".join(f'<section id="{name}"><h2>{words}</h2>{text}</section>' for name, _, words, text in sections)
     style = resources.files("twofold.report").joinpath("style.css").read_text(encoding="utf-8")
-    scripts = viewer.scripts() if 'id="structure-data"' in body else ""
-    created = f" · {escape(content.created)}" if content.created else ""
+    when = f" · {escape(created)}" if created else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f'<title>{escape(content.title)}</title><link rel="icon" href="{ICON}"><style>{style}</style></head><body>'
-        f"{_head(content)}"
-        f'<nav class="contents" aria-label="Contents"><ul>{links}</ul></nav><main>{body}</main>'
-        f"<footer>Made by twofold{created}. This file is complete in itself and loads nothing from the network. "
-        f"The 3D view is 3Dmol.js (BSD-3-Clause licence).</footer>{scripts}</body></html>\n"
+        f'<title>{escape(title)}</title><link rel="icon" href="{ICON}"><style>{style}</style></head><body>'
+        f'{head}<nav class="contents" aria-label="Contents"><ul>{links}</ul></nav><main>{body}</main>'
+        f"<footer>Made by twofold{when}. This file is complete in itself and loads nothing from the network."
+        f"{credit}</footer>{scripts}</body></html>\n"
     )
 
 

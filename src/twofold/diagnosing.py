@@ -1,0 +1,235 @@
+"""Diagnosing the model of a run: diagnosis.json and diagnosis.html."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from twofold.chart.noising import noised_positions
+from twofold.diagnosis import Diagnosis, Findings, conclude
+from twofold.diagnosis.diffusion import Coordinates, diffusion
+from twofold.diagnosis.kinetics import kinetics, not_judged, unusable
+from twofold.diagnosis.markov import Motion, require_deeptime
+from twofold.diagnosis.noise import blur, noise_level
+from twofold.diagnosis.states import motion_features
+from twofold.diagnosis.symmetry import Frames, symmetry
+from twofold.diagnosis.timestep import Setting, timestep
+from twofold.ensemble import Ensemble, concatenate
+from twofold.errors import UserError
+from twofold.files.atomic import write_json
+from twofold.fitting import load
+from twofold.model import Model
+from twofold.molecular_dynamics import Outputs, deblurred, guard
+from twofold.report.diagnosis import write_diagnosis
+from twofold.run_folder import RunFolder
+from twofold.simulation.export import record_ensemble
+from twofold.simulation.record import Header, Record
+from twofold.units import MD_UNITS, thermal_energy
+
+FRAMES = 512
+"""Held-out frames that symmetries and residuals are read from."""
+LOSS_FRAMES = 8
+"""Times as many frames for the loss, whose differences are small."""
+REPLICAS = 512
+STAGES = ("symmetry", "diffusion", "time step", "noise level", "rates")
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """Result of `diagnose`: the findings and where they were written."""
+
+    diagnosis: Diagnosis
+    numbers: Path
+    report: Path
+
+
+def diagnose(
+    run: str | Path,
+    *,
+    out: str | Path,
+    simulation: str | Path | Sequence[str | Path] = (),
+    frames: int = FRAMES,
+    replicas: int = REPLICAS,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Callable[[float, float, str], None] = lambda done, total, stage: None,
+) -> Diagnosed:
+    """Check whether the model of a run is sound and write `diagnosis.json` and `diagnosis.html` into the folder `out`.
+
+    simulation: trajectories that `simulate` wrote, whose rates are compared with those of the frames of the run; all
+    with the same settings. frames: held-out frames to look at; replicas: of the short runs that find the time step.
+    progress: told what is done, of how much, and what comes.
+
+    Raises UserError for a folder that is no run, results that would be overwritten, simulations of other models or of
+    different settings, and without deeptime where there are rates to compare.
+    """
+    if frames < 8 or replicas < 2:
+        raise UserError(f"{frames} frames and {replicas} replicas", "at least 8 frames and 2 replicas")
+    folder, model = RunFolder(Path(run)), load(run)
+    folder.read_config()
+    training, held_out = folder.read_data()
+    paths = _targets(Path(out), overwrite)
+    files = [Outputs.at(path) for path in ([simulation] if isinstance(simulation, str | Path) else simulation)]
+    headers = [_header(model, path) for path in files]
+    _check_alike(headers)
+    cannot = _no_rates(files, training)
+    if cannot is None:
+        require_deeptime()
+    used_fs = headers[0].settings.timestep_fs if headers else None
+    makers: tuple[Callable[[], Findings], ...] = (
+        lambda: _symmetry(model, held_out, frames, seed),
+        lambda: _diffusion(model, training, held_out, frames, seed),
+        lambda: _timestep(model, held_out, used_fs, replicas, seed),
+        lambda: _noise(model, held_out, seed),
+        lambda: not_judged(cannot) if cannot else _rates(model, training, held_out, files, headers, seed),
+    )
+    found = []
+    for number, (stage, make) in enumerate(zip(STAGES, makers, strict=True)):
+        progress(number, len(STAGES), stage)
+        found.append(make())
+    progress(len(STAGES), len(STAGES), "done")
+    diagnosis = conclude(found)
+    head = {"format": "twofold diagnosis", "version": 1, "units": MD_UNITS, "model": model.identity, "seed": seed}
+    write_json(paths[0], head | diagnosis.to_dict(), overwrite=overwrite)
+    facts = (f"{len(model.beads)} beads", str(model.report.get("architecture", "")), f"{model.temperature:g} K")
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    write_diagnosis(diagnosis, paths[1], title=f"twofold: {folder.path.name}", facts=facts, created=created,
+                    overwrite=overwrite)  # fmt: skip
+    return Diagnosed(diagnosis, *paths)
+
+
+def _targets(folder: Path, overwrite: bool) -> tuple[Path, Path]:
+    """The files to write; the folder is made. Raises UserError when they exist."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file", "a folder to write into", "choose another --out")
+    paths = folder / "diagnosis.json", folder / "diagnosis.html"
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} exists already", "a new folder", "choose another --out or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    return paths
+
+
+def _header(model: Model, files: Outputs) -> Header:
+    """What the record of a simulation says. Raises UserError where it is missing, or that of another model."""
+    if not files.record.is_file():
+        raise UserError(f"no record {files.record}", "the HDF5 file that twofold simulate wrote beside it", "keep both")
+    with Record.open(files.record) as record:
+        header = record.header
+    if header.notes.get("model") != model.identity:
+        found = f"{files.trajectory} was made with another model"
+        raise UserError(found, "a simulation of this run", "check the run folder")
+    if abs(header.settings.temperature - model.temperature) > 0.5:
+        found = f"{files.trajectory} was simulated at {header.settings.temperature:g} K"
+        raise UserError(found, f"{model.temperature:g} K, as the reference")
+    return header
+
+
+def _check_alike(headers: Sequence[Header]) -> None:
+    """Raises UserError unless replicas of all simulations move alike."""
+    kinds = {
+        (one.settings.interval_ps, one.settings.friction, one.settings.timestep_fs, one.notes.get("sigma"))
+        for one in headers
+    }
+    if len(kinds) > 1:
+        found = "simulations of different friction, time step, noise level or time between frames"
+        raise UserError(found, "the same in all", "diagnose them one by one")
+
+
+def _no_rates(files: Sequence[Outputs], training: Ensemble) -> str | None:
+    if not files:
+        return "Not judged: no simulation was given (--simulation)."
+    return unusable(training)
+
+
+def _some(ensemble: Ensemble, number: int) -> Ensemble:
+    """Up to `number` frames, evenly spread over time."""
+    return ensemble.select(np.unique(np.linspace(0, len(ensemble) - 1, min(number, len(ensemble))).round().astype(int)))
+
+
+def _symmetry(model: Model, held_out: Ensemble, frames: int, seed: int) -> Findings:
+    part, field = _some(held_out, frames), model.force_field()
+    thermal = thermal_energy(model.temperature)
+
+    def energy(x: jax.Array) -> jax.Array:
+        return field.energy(x) / thermal
+
+    return symmetry(
+        energy,
+        jax.tree_util.Partial(_force, field),
+        model.beads,
+        Frames(part.positions, part.weights, part.block),
+        free=model.chart.free,
+        learned=model.network.augment_rotation,
+        seed=seed,
+    )
+
+
+def _force(field: Any, x: jax.Array) -> jax.Array:
+    return -jax.grad(field.energy)(x)
+
+
+@eqx.filter_jit
+def _encoded(model_chart: Any, positions: jax.Array) -> jax.Array:
+    return jax.lax.map(model_chart.encode, positions, batch_size=1024)
+
+
+def _diffusion(model: Model, training: Ensemble, held_out: Ensemble, frames: int, seed: int) -> Findings:
+    def coordinates(ensemble: Ensemble) -> Coordinates:
+        part = _some(ensemble, LOSS_FRAMES * frames)
+        return Coordinates(_encoded(model.chart, jnp.asarray(part.positions)), part.weights, part.block)
+
+    unseen = coordinates(held_out)
+    return diffusion(model.network, model.chart, model.schedule, coordinates(training), unseen, most=frames, seed=seed)
+
+
+def _timestep(model: Model, held_out: Ensemble, used_fs: float | None, replicas: int, seed: int) -> Findings:
+    """Started from held-out frames with the noise of the force field: its own density where it is a good one."""
+    share = held_out.weights / held_out.weights.sum()
+    index = np.random.default_rng(seed).choice(len(held_out), replicas, p=share)
+    start = noised_positions(model.chart, held_out.positions[index], model.sigma_star, seed)
+    region = guard(model, None, model.sigma_star)
+    setting = Setting(model.force_field(), model.beads, model.temperature, region, model.chart.free)
+    return timestep(setting, start, used_fs=used_fs, seed=seed)
+
+
+def _noise(model: Model, held_out: Ensemble, seed: int) -> Findings:
+    level = noise_level(model.report.get("noise_level"), model.sigma_star)
+    wide = blur(model.beads, model.chart, _some(held_out, 10_000).positions, model.sigma_star, seed)
+    return Findings((*level.checks, *wide.checks), level.curves)
+
+
+def _rates(
+    model: Model,
+    training: Ensemble,
+    held_out: Ensemble,
+    files: Sequence[Outputs],
+    headers: Sequence[Header],
+    seed: int,
+) -> Findings:
+    reference = replace(concatenate([training, held_out]), source=training.source)
+    try:
+        features = motion_features(model.beads, reference)
+    except UserError as error:
+        return not_judged(f"Cannot be judged: there is no motion to follow ({error}).")
+    parts = [record_ensemble(path.record) for path in files]
+    level = headers[0].notes["sigma"]
+    moving = [features(deblurred(model, part.positions, level)) for part in parts]
+    first = np.cumsum([0] + [int(part.trajectory.max()) + 1 for part in parts[:-1]])
+    series = np.concatenate([part.trajectory + start for part, start in zip(parts, first, strict=True)])
+    known, interval = training.frame_ps, parts[0].frame_ps
+    assert known is not None
+    assert interval is not None
+    return kinetics(
+        Motion(features(reference.positions), reference.trajectory, known),
+        Motion(np.concatenate(moving), series, interval),
+        seed,
+    )

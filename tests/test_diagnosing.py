@@ -1,0 +1,97 @@
+"""Diagnosis from files to diagnosis.json and diagnosis.html, on a fit of forty steps, as a user runs it."""
+
+import dataclasses
+import json
+
+import pytest
+
+import twofold
+from twofold.cli import main
+from twofold.diagnosing import diagnose
+from twofold.errors import UserError
+
+FEW = {"frames": 32, "replicas": 16}
+
+
+def strict(text):
+    """JSON as browsers read it: no NaN, no Infinity."""
+
+    def refuse(name):
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def simulated(fitted_run, chain_ensemble, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("md")
+    model, start = twofold.load(fitted_run), chain_ensemble.positions[:8]
+    model.simulate(folder / "md.xtc", replicas=8, length_ps=2.0, frame_ps=0.1, start=start, timestep_fs=2.0)
+    model.simulate(folder / "fast.xtc", replicas=8, length_ps=0.2, frame_ps=0.1, start=start, timestep_fs=1.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(fitted_run, simulated, tmp_path_factory):
+    """What a user runs: the folder it writes."""
+    out = tmp_path_factory.mktemp("diagnosed") / "diagnosis"
+    few = ["--frames", "32", "--replicas", "16"]
+    main(["diagnose", str(fitted_run), "--simulation", str(simulated / "md.xtc"), "--out", str(out), *few])
+    return out
+
+
+@pytest.mark.slow
+def test_the_command(command, fitted_run):
+    numbers = strict((command / "diagnosis.json").read_text())
+    assert numbers["format"] == "twofold diagnosis"
+    assert {check["key"].split(".")[0] for check in numbers["checks"]} == {
+        "symmetry",
+        "diffusion",
+        "timestep",
+        "noise",
+        "kinetics",
+    }
+    page = (command / "diagnosis.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert numbers["sentence"] in page
+    assert page.count("<svg class=") >= 5
+    # what a short fit of an architecture with these symmetries cannot get wrong
+    states = {check["key"]: check["state"] for check in numbers["checks"]}
+    exact = ("curl", "rotation-energy", "rotation-force", "translation-energy", "net-force", "net-torque")
+    assert {states[f"symmetry.{name}"] for name in exact} == {"pass"}
+    assert states["symmetry.mirror"] == "fail"  # and what it has not learned yet
+    assert states["diffusion.integral"] == "pass"
+    values = {check["key"]: check["value"] for check in numbers["checks"]}
+    assert values["timestep.safe"] == 2.0  # that of the simulation
+    # the frames of the reference are independent draws
+    assert states["kinetics.rates"] == "skipped"
+    before = (command / "diagnosis.json").read_bytes()
+    with pytest.raises(UserError, match="exists already"):
+        diagnose(fitted_run, out=command, **FEW)
+    assert (command / "diagnosis.json").read_bytes() == before
+
+
+def test_mistakes_are_found_before_anything_is_computed(fitted_run, simulated, tmp_path, monkeypatch):
+    monkeypatch.setattr("twofold.diagnosing.symmetry", lambda *_, **__: pytest.fail("too late"))
+    for given, words in (
+        ({"simulation": tmp_path / "none.xtc"}, "No record"),
+        ({"simulation": [simulated / "md.xtc", simulated / "fast.xtc"]}, "one by one"),
+        ({"frames": 1}, "at least 8"),
+    ):
+        with pytest.raises(UserError, match=words):
+            diagnose(fitted_run, out=tmp_path / "out", **(FEW | given))
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="is a file"):
+        diagnose(fitted_run, out=tmp_path / "file", **FEW)
+    other = dataclasses.replace(twofold.load(fitted_run), sigma_star=0.99)
+    monkeypatch.setattr("twofold.diagnosing.load", lambda _: other)
+    with pytest.raises(UserError, match="another model"):
+        diagnose(fitted_run, out=tmp_path / "out", simulation=simulated / "md.xtc", **FEW)
+
+
+def test_the_command_says_what_is_wrong(tmp_path, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["diagnose", str(tmp_path / "nowhere"), "--out", str(tmp_path / "d")])
+    assert left.value.code == 2
+    assert "No model" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
