@@ -37,16 +37,16 @@ class Method:
 
 
 PLAIN = {"loss": "denoising"}
-RESIDUAL = {"fokker_planck": 1.0}
+RESIDUAL = {"fokker_planck": 2.0}
 METHODS: dict[str, Method] = {
     "diffusion": Method(PLAIN, "smallest", "Diffusion"),
     "Two for One": Method(PLAIN, "auto", "Two For One"),
     "mixture": Method(PLAIN | {"experts": "SYSTEM"}, "smallest", "Mixture"),
     "Fokker-Planck": Method(PLAIN | RESIDUAL, "smallest", "Fokker-Planck"),
     "both": Method(PLAIN | RESIDUAL | {"experts": "SYSTEM"}, "smallest", "Both"),
-    "twofold": Method({}, "auto"),
-    "twofold + Fokker-Planck": Method(RESIDUAL, "auto"),
-    "twofold + classification": Method({"classification": 0.1}, "auto"),
+    "antithetic": Method({"fokker_planck": 0.0}, "auto"),
+    "antithetic + Fokker-Planck": Method(RESIDUAL, "auto"),
+    "antithetic + classification": Method({"fokker_planck": 0.0, "classification": 0.1}, "auto"),
 }
 
 

@@ -13,8 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from twofold.analysis.frames import Reference
+from twofold.analysis.levels import levels_of
 from twofold.chart.noising import noised_positions
 from twofold.diagnosis import Diagnosis, Findings, conclude
+from twofold.diagnosis.basins import basins
 from twofold.diagnosis.diffusion import Coordinates, diffusion
 from twofold.diagnosis.kinetics import kinetics, not_judged, unusable
 from twofold.diagnosis.markov import Motion, require_deeptime
@@ -39,7 +42,8 @@ FRAMES = 512
 LOSS_FRAMES = 8
 """Times as many frames for the loss, whose differences are small."""
 REPLICAS = 512
-STAGES = ("symmetry", "diffusion", "time step", "noise level", "rates")
+BASIN_FRAMES = 20_000
+STAGES = ("symmetry", "diffusion", "basins", "time step", "noise level", "rates")
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def diagnose(
     makers: tuple[Callable[[], Findings], ...] = (
         lambda: _symmetry(model, held_out, frames, seed),
         lambda: _diffusion(model, training, held_out, frames, seed),
+        lambda: _basins(model, training, held_out, seed),
         lambda: _timestep(model, held_out, used_fs, replicas, seed),
         lambda: _noise(model, held_out, seed),
         lambda: not_judged(cannot) if cannot else _rates(model, training, held_out, files, headers, seed),
@@ -189,6 +194,18 @@ def _diffusion(model: Model, training: Ensemble, held_out: Ensemble, frames: int
 
     unseen = coordinates(held_out)
     return diffusion(model.network, model.chart, model.schedule, coordinates(training), unseen, most=frames, seed=seed)
+
+
+def _basins(model: Model, training: Ensemble, held_out: Ensemble, seed: int) -> Findings:
+    """Those whose populations `evaluate` compares, on training frames, of which there are most."""
+    top = min(model.schedule.largest, model.network.conservative_to)
+    if not top > model.sigma_star:
+        return Findings()
+    levels = levels_of(model.beads, Reference(held_out, training, "training"))
+    part = _some(training, BASIN_FRAMES)
+    members = {one.name: one.values(part.positions)[:, 0] > 0.5 for one in levels if one.kind == "population"}
+    x = _encoded(model.chart, jnp.asarray(part.positions))
+    return basins(model.network, model.chart, (model.sigma_star, top), x, part.weights, members, seed=seed)
 
 
 def _timestep(model: Model, held_out: Ensemble, used_fs: float | None, replicas: int, seed: int) -> Findings:

@@ -77,11 +77,11 @@ def test_progress_ends_with_all():
 def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
     inner, tried = draw._batch, []
 
-    def refuse(network, chart, levels, key, batch, solver, clean):
+    def refuse(network, chart, levels, key, batch, *rest):
         tried.append(batch)
         if batch > 64:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return inner(network, chart, levels, key, batch, solver, clean)
+        return inner(network, chart, levels, key, batch, *rest)
 
     monkeypatch.setattr(draw, "_batch", refuse)
     drawn = samples(100, batch=256)

@@ -7,7 +7,7 @@ import pytest
 
 from synthetic import Gaussian, Line
 from twofold.noise import NoiseSchedule
-from twofold.sampling.solvers import SOLVERS, deblur
+from twofold.sampling.solvers import RELAXATION, SOLVERS, deblur, relax
 
 COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
 MODEL, LINE = Gaussian.of(COVARIANCE), Line(2)
@@ -64,3 +64,18 @@ def test_deblur_is_right_to_the_fourth_order(start, sigma):
     clean = np.asarray(jax.jit(deblur)(MODEL, None, LINE, jnp.asarray(y, jnp.float32), jnp.float32(sigma)))
     exact = COVARIANCE + sigma**4 / 4 * np.linalg.inv(COVARIANCE + sigma**2 * np.eye(2))
     np.testing.assert_allclose(np.cov(clean.T), exact, rtol=2e-3)
+
+
+def test_relaxation_keeps_the_density_and_draws_outliers_in():
+    """Langevin steps of a Gaussian in closed form: the mean shrinks by (1 - h/v) a step, the variance stays v."""
+    sigma, steps, count = 0.7, 200, 20_000
+    total = COVARIANCE + sigma**2 * np.eye(2)
+    normal = np.random.default_rng(0).standard_normal((count, 2))
+    shift = np.array([4.0, -1.0])
+    relaxed = jax.jit(relax, static_argnums=(1, 2, 6))(
+        MODEL, None, LINE, jnp.asarray(normal @ root(total) + shift), jnp.float32(sigma), jax.random.key(0), steps
+    )
+    length = RELAXATION * sigma**2
+    expected = np.linalg.matrix_power(np.eye(2) - length * np.linalg.inv(total), steps) @ shift
+    np.testing.assert_allclose(np.mean(relaxed, 0), expected, atol=4 * np.sqrt(total.max() / count))
+    np.testing.assert_allclose(np.cov(np.asarray(relaxed).T), total, rtol=0.03)

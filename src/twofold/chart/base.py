@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 
@@ -22,6 +23,11 @@ class Chart(eqx.Module):
     @abstractmethod
     def dimension(self) -> int:
         """Number of degrees of freedom that the noise acts on."""
+
+    @property
+    def narrowest(self) -> Float[Array, ""]:
+        """Variance of the stiffest coordinate in the data, as far as the chart knows it; else 0."""
+        return jnp.zeros(())
 
     @abstractmethod
     def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "..."]:

@@ -35,6 +35,10 @@ class CartesianChart(Chart, Fixed):
     def dimension(self) -> int:
         return 3 * (self.beads - 1)
 
+    @property
+    def narrowest(self) -> Float[Array, ""]:
+        return self.variances[0]
+
     def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
         return self.project(positions) / self.length
 

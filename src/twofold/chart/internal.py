@@ -136,6 +136,11 @@ class InternalChart(Chart, Fixed):
     def dimension(self) -> int:
         return self.stiff_count + self.soft_count
 
+    @property
+    def narrowest(self) -> Float[Array, ""]:
+        # stiff coordinates are whitened, and soft torsions hardly narrower
+        return jnp.ones(())
+
     def _lines(self, lengths: Array, angles: Array, torsions: Array) -> Array:
         reference = self.mean[lengths.shape[0] + angles.shape[0] :]
         near = reference + wrap_angle(torsions[self.stiff] - reference)

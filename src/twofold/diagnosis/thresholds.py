@@ -18,6 +18,7 @@ CURL = Threshold(
     "float32: rounding alone gives 1e-6 to 1e-3; a force that is no gradient gives up to 1, whatever its size",
 )
 ENERGY_KT = Threshold(0.05, 0.5, "populations: an energy that is off by x kT changes a population by the factor e^x")
+BASIN = Threshold(0.15, 0.5, "populations: odds that are off by x kT are off by the factor e^x; 0.15 is 16 %")
 LINE_INTEGRAL = Threshold(
     1e-2, 5e-2, "quadrature and float32 alone give 1e-4 to 1e-2; a score that is no gradient of the energy gives more"
 )

@@ -20,6 +20,7 @@ from twofold.report.svg import Plot, log_ticks, marker
 GROUPS = {
     "symmetry": ("Symmetry", "Symmetry and conservation", "What must not change, and what must."),
     "diffusion": ("Diffusion", "Diffusion", "Whether all levels of noise are of one density."),
+    "basins": ("Basins", "Weights of basins", "Whether what is drawn and what is simulated weigh basins alike."),
     "timestep": ("Time step", "Time step", "How long a step the force field bears."),
     "noise": ("Noise level", "Noise level", "Whether the force field is taken at a good level of noise."),
     "kinetics": ("Rates", "Rates", "Whether replicas move at the rates of the reference."),

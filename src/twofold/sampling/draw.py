@@ -17,10 +17,11 @@ from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
 from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
-from twofold.sampling.solvers import SOLVERS, deblur
+from twofold.sampling.solvers import SOLVERS, deblur, relax
 
 BATCH = 1024
 SMALLEST_BATCH = 16
+CORRECTOR = 30
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def draw_samples(
     seed: int = 0,
     steps: int = 100,
     solver: str = "sde",
+    corrector: int = CORRECTOR,
     noise: float | None = None,
     batch: int = BATCH,
     region: Any = None,
@@ -58,12 +60,14 @@ def draw_samples(
 
     solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in
     `steps` from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur.
+    corrector: steps of Langevin dynamics at the smallest noise before that, with "sde" alone.
     noise: leave the samples at this noise level instead. batch: conformations at a time; halved as long as memory does
     not hold it. The result depends on `seed` and on the batch that was used, which is written into `settings`.
     Raises UserError for numbers out of range.
     """
-    if number < 1 or steps < 1:
-        raise UserError(f"{number} samples in {steps} steps", "at least one of both")
+    if number < 1 or steps < 1 or corrector < 0:
+        found = f"{number} samples in {steps} steps and {corrector} of the corrector"
+        raise UserError(found, "at least one of both, and none or more of the corrector")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed {seed}", "a whole number from 0 to 4294967295")
     if noise is not None and not schedule.smallest <= noise < schedule.largest:
@@ -78,7 +82,7 @@ def draw_samples(
     while done < number:
         key = jax.random.fold_in(jax.random.key(seed), done)
         try:
-            piece = np.asarray(_batch(network, chart, levels, key, batch, solver, noise is None))
+            piece = np.asarray(_batch(network, chart, levels, key, batch, solver, corrector, noise is None))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
                 raise
@@ -90,13 +94,13 @@ def draw_samples(
             progress(done, number)
     positions = np.concatenate(pieces)
     finite = np.isfinite(positions).all((1, 2))
-    settings = {"seed": seed, "steps": steps, "solver": solver, "noise": noise, "batch": batch}
+    settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": corrector, "noise": noise, "batch": batch}
     return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
 
 
 @eqx.filter_jit
 def _batch(
-    network: Energy, chart: Chart, levels: Array, key: Array, batch: int, solver: str, clean: bool
+    network: Energy, chart: Chart, levels: Array, key: Array, batch: int, solver: str, corrector: int, clean: bool
 ) -> Float[Array, "batch beads 3"]:
     start, path = jax.random.split(key)
     if isinstance(network, FractionalEnergy):
@@ -104,6 +108,8 @@ def _batch(
         return jax.vmap(chart.decode)(y)
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
     y = SOLVERS[solver](network, None, chart, y, levels, path)
+    if solver == "sde" and corrector:
+        y = relax(network, None, chart, y, levels[-1], jax.random.fold_in(path, 1), corrector)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
     return jax.vmap(chart.decode)(y)

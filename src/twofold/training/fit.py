@@ -296,6 +296,7 @@ def _with_defaults(settings: TrainingSettings, built: architectures.Built) -> Tr
         defaults["loss"] = "denoising"
     if (settings.loss or defaults["loss"]) == "denoising":
         defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
+        defaults["fokker_planck"] = 0.0  # what was published is reproduced as it was
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})
 
 
@@ -305,7 +306,7 @@ def _check_stability(settings: TrainingSettings, built: architectures.Built) -> 
         return
     odd = {
         "loss antithetic": settings.loss == "antithetic",
-        "fokker_planck": settings.fokker_planck > 0,
+        "fokker_planck": bool(settings.fokker_planck),
         "classification": settings.classification > 0,
         "internal coordinates, some of which are angles": isinstance(built.chart, InternalChart),
     }

@@ -43,7 +43,7 @@ class TrainingSettings(BaseModel):
     )
     experts_overlap: float = Field(OVERLAP, gt=0, description="width in ln sigma over which two experts cross")
     experts_plain: bool = Field(False, description="the expert of the largest noise is a score without an energy")
-    fokker_planck: float = Field(0.0, ge=0, description="weight of the Fokker-Planck residual; 0 leaves it out")
+    fokker_planck: float | None = Field(None, ge=0, description="weight of the Fokker-Planck residual; 0: none")
     fokker_planck_every: int = Field(4, ge=1, description="updates between two that look at the residual")
     fokker_planck_groups: int = Field(16, ge=1, description="levels of noise at which the residual is looked at")
     fokker_planck_members: int = Field(8, ge=2, description="frames at each of them")

@@ -1,0 +1,116 @@
+"""Do basins keep their weights from the large noise, where samples begin, to the small one, where dynamics run?
+
+Where basins do not touch, the score says nothing about their weights, and a simulation inherits whatever the energy
+gathered on its way down the levels of noise. With the residual `R` of the Fokker-Planck equation the logarithm of a
+basin's odds in `exp(-U)` changes along that way by `int (<R>_in - <R>_out) dsigma` more than the density of the data,
+averages over the noised frames of the basin and of the rest. That is exact where the score is right and basins are
+apart, and the first-order error elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from twofold.chart.base import Chart
+from twofold.diagnosis import thresholds
+from twofold.diagnosis.checks import Check, Curve, Findings, Line
+from twofold.diagnosis.verdict import judged
+from twofold.energy.base import Energy
+from twofold.objectives.denoising import draw_noise
+from twofold.objectives.fokker_planck import exact_probes, residuals
+
+LEVELS = 24
+FRAMES = 512
+"""Frames of the basin, and as many of the rest."""
+FEWEST = 20
+"""Frames of a basin below which its weight cannot be judged."""
+MOST_EXACT = 24
+PROBES = 8
+
+
+def basins(
+    energy: Energy,
+    chart: Chart,
+    range_of_noise: tuple[float, float],
+    x: Array,
+    weights: np.ndarray,
+    members: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+) -> Findings:
+    """One check for each basin. x: coordinates (frames, ...); members: by name, which frames (frames,) are in it."""
+    sigma = np.geomspace(*range_of_noise, LEVELS)
+    checks, lines = [], []
+    for name, inside in members.items():
+        if min(inside.sum(), (~inside).sum()) < FEWEST:
+            continue
+        drift, error, curve = odds_drift(energy, chart, sigma, x, weights, inside, seed)
+        checks.append(_check(name, drift, error))
+        lines.append(Line(name, sigma, curve))
+    caption = (
+        "How far the energy's odds of a basin have drifted from those of the data, from the largest level of noise "
+        "down to this one, in kT. A simulation at a level has odds that are off by its value there."
+    )
+    figure = Curve("basins.drift", "Weights of basins", "sigma", "drift of the odds, kT", tuple(lines), caption, True)
+    return Findings(tuple(checks), (figure,) if lines else ())
+
+
+def odds_drift(
+    energy: Energy, chart: Chart, sigma: np.ndarray, x: Array, weights: np.ndarray, inside: np.ndarray, seed: int = 0
+) -> tuple[float, float, np.ndarray]:
+    """Drift of ln(inside / outside) from the largest level to the smallest, its error, and the drift at each level."""
+    rng, key = np.random.default_rng(seed), jax.random.key(seed)
+    parts = []
+    for mask in (inside, ~inside):
+        share = weights * mask
+        parts.append(x[rng.choice(len(share), FRAMES, p=share / share.sum())])
+    means = np.zeros((2, len(sigma)))
+    errors = np.zeros((2, len(sigma)))
+    for place, frames in enumerate(parts):
+        for number, level in enumerate(sigma):
+            values = np.asarray(
+                _residuals(energy, chart, frames, jnp.float32(level), jax.random.fold_in(key, 2 * number + place)),
+                np.float64,
+            )
+            means[place, number], errors[place, number] = values.mean(), values.std() / np.sqrt(len(values))
+    steps = np.diff(np.log(sigma))
+    rate, error = means[0] - means[1], np.hypot(*errors)
+    pieces = 0.5 * (rate[1:] + rate[:-1]) * steps
+    # the energy is what is compared: a residual that rises with the level lowers the odds below it
+    drift = -np.append(np.cumsum(pieces[::-1])[::-1], 0.0)
+    weight = np.append(steps, 0.0) / 2 + np.append(0.0, steps) / 2
+    return float(drift[0]), float(np.sqrt(np.sum((weight * error) ** 2))), drift
+
+
+@eqx.filter_jit
+def _residuals(energy: Energy, chart: Chart, x: Array, sigma: Array, key: Array) -> Array:
+    """`sigma R` of each frame with fresh noise (frames,)."""
+    noise, probes = jax.random.split(key)
+    y = jax.vmap(chart.wrap)(x + sigma * draw_noise(noise, chart, x))
+
+    def one(pair: tuple[Array, Array]) -> Array:
+        place, own = pair
+        if place.size <= MOST_EXACT:
+            return jnp.mean(residuals(energy, None, place, sigma, exact_probes(place, chart)))
+        signs = jax.random.rademacher(own, (PROBES, *place.shape), place.dtype)
+        return jnp.mean(residuals(energy, None, place, sigma, jax.vmap(chart.project)(signs)))
+
+    return sigma * jax.lax.map(one, (y, jax.random.split(probes, x.shape[0])), batch_size=32)
+
+
+def _check(name: str, drift: float, error: float) -> Check:
+    factor = np.exp(drift)
+    words = f"its odds in a simulation are about {factor:.2g} times those among samples"
+    sentences: dict[str, str] = {
+        "pass": "The basin keeps its weight from large noise to small.",
+        "warn": f"The basin changes its weight on the way from large noise to small: {words}.",
+        "fail": f"The basin loses its weight on the way from large noise to small: {words}. Fit longer, or with a "
+        "larger weight on the Fokker-Planck term.",
+    }
+    return judged(f"basins.{name}", name, abs(drift), thresholds.BASIN, sentences, error, "kT")
