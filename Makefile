@@ -35,7 +35,7 @@ demo: $(READY)
 	$(BIN)/twofold demo --out "$$out"
 
 test: $(READY)
-	$(BIN)/python -m pytest $(PYTEST) $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST) $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

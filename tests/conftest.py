@@ -14,6 +14,13 @@ from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled_code():
+    """Compiled code is dropped after each file: kept, it grows to gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def chain_ensemble():
     """1,200 frames of five beads with two basins in phi and psi."""
