@@ -47,6 +47,7 @@ def test_the_command(command, fitted_run):
     assert {check["key"].split(".")[0] for check in numbers["checks"]} == {
         "symmetry",
         "diffusion",
+        "basins",
         "timestep",
         "noise",
         "kinetics",
