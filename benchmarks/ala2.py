@@ -16,9 +16,9 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from common import command_line, header, quantity, spread, table
+from common import command_line, fit_ala2, header, quantity, spread, table
 
-from twofold import evaluation, fitting, packaged
+from twofold import evaluation, fitting
 from twofold.analysis.kinetics import crossings
 from twofold.analysis.observables import distances, torsions
 from twofold.architectures import build
@@ -76,19 +76,7 @@ def one_seed(
 ) -> dict[str, Any]:
     """Fit, sample, simulate and score with one seed; parts that are there already are kept."""
     run = RunFolder(folder / "run")
-    if not (run.model / "model.json").is_file():
-        data = packaged.ala2()
-        fitting.fit(
-            data.topology,
-            data.training,
-            held_out=data.held_out,
-            weights=data.weights(),
-            temperature=data.temperature,
-            out=run.path,
-            seed=seed,
-            **budget,
-        )
-    model = fitting.load(run.path)
+    model = fit_ala2(run.path, seed=seed, **budget)
     times = folder / "times.json"
     if not (folder / "metrics.json").is_file():
         start = time.perf_counter()

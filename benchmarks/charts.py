@@ -7,16 +7,11 @@ The same question for twenty beads: `benchmarks/wlall.py DATA OUT --architecture
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from common import command_line, header, quantity, spread, table
-
-from twofold import evaluation, fitting, packaged
-from twofold.files.trajectories import write_trajectory
-from twofold.run_folder import RunFolder
+from common import command_line, fit_ala2, header, quantity, scored, spread, table
 
 QUANTITIES = ("phi/psi ALA2 JS", "phi/psi ALA2 PMF error")
 COLUMNS = (
@@ -31,6 +26,9 @@ def main(
     ],
     /,
     minutes: float = 5.0,
+    updates: Annotated[
+        tuple[int, ...], tyro.conf.arg(help="one for each architecture: as many as the minutes held on an idle machine")
+    ] = (),
     seeds: int = 1,
     architectures: tuple[str, ...] = ("internal", "cartesian", "transformer"),
     samples: int = 5000,
@@ -41,9 +39,10 @@ def main(
     """Run the benchmark and print its table."""
     lines = header("Charts and architectures on alanine dipeptide, five beads", command_line())
     rows: list[tuple[Any, ...]] = []
-    for name in architectures:
+    for place, name in enumerate(architectures):
+        budget = {"steps": updates[place]} if updates else {"minutes": minutes}
         found = [
-            one_run(folder / f"{name}-{seed}", name, minutes, seed, samples, replicas, length_ps)
+            one_run(folder / f"{name}-{seed}", name, budget, seed, samples, replicas, length_ps)
             for seed in range(seeds)
         ]
         rows += report(name, found)
@@ -62,37 +61,13 @@ def main(
 
 
 def one_run(
-    folder: Path, architecture: str, minutes: float, seed: int, samples: int, replicas: int, length_ps: float
+    folder: Path, architecture: str, budget: dict[str, Any], seed: int, samples: int, replicas: int, length_ps: float
 ) -> dict[str, Any]:
     """Fit, sample, simulate and score; a finished run is read back."""
-    run, data = RunFolder(folder / "run"), packaged.ala2()
-    if not (run.model / "model.json").is_file():
-        fitting.fit(
-            data.topology,
-            data.training,
-            held_out=data.held_out,
-            weights=data.weights(),
-            temperature=data.temperature,
-            out=run.path,
-            minutes=minutes,
-            seed=seed,
-            architecture=architecture,
-        )
-    model = fitting.load(run.path)
-    if not (folder / "metrics.json").is_file():
-        drawn = model.sample(samples, seed=seed)
-        write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
-        if not (folder / "simulation.json").is_file():
-            model.simulate(folder / "simulation.dcd", replicas=replicas, length_ps=length_ps, frame_ps=0.5, seed=seed)
-        evaluation.evaluate(
-            run.path,
-            out=folder,
-            samples=folder / "samples.dcd",
-            simulation=folder / "simulation.dcd",
-            bins=64,
-            overwrite=True,
-        )
-    return {"metrics": json.loads((folder / "metrics.json").read_text(encoding="utf-8")), "report": model.report}
+    model = fit_ala2(folder / "run", seed=seed, architecture=architecture, **budget)
+    simulation = {"replicas": replicas, "length_ps": length_ps, "frame_ps": 0.5}
+    metrics = scored(folder, model, samples=samples, seed=seed, simulation=simulation, bins=64)
+    return {"metrics": metrics, "report": model.report}
 
 
 def report(name: str, found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

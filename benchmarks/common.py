@@ -1,7 +1,8 @@
-"""What the benchmarks share: machine, timing, tables in Markdown."""
+"""What the benchmarks share: machine, fits that are made once, scores, tables in Markdown."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -11,7 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from twofold.run_folder import versions
+from twofold import evaluation, fitting, packaged
+from twofold.files.trajectories import write_trajectory
+from twofold.model import Model
+from twofold.run_folder import RunFolder, versions
 
 
 def machine() -> str:
@@ -66,3 +70,39 @@ def spread(values: Sequence[float], digits: int = 4) -> str:
 def quantity(result: dict[str, Any], name: str) -> dict[str, Any]:
     """The row of a quantity in a set of `metrics.json`."""
     return next(row for row in result["quantities"] if row["name"] == name)
+
+
+def fit_ala2(out: Path, **settings: Any) -> Model:
+    """The model of the packaged alanine dipeptide in the run folder `out`; fitted unless it is there."""
+    if not (RunFolder(out).model / "model.json").is_file():
+        data = packaged.ala2()
+        fitting.fit(
+            data.topology,
+            data.training,
+            held_out=data.held_out,
+            weights=data.weights(),
+            temperature=data.temperature,
+            out=out,
+            **settings,
+        )
+    return fitting.load(out)
+
+
+def scored(
+    folder: Path, model: Model, *, samples: int, seed: int, simulation: dict[str, Any], **settings: Any
+) -> dict[str, Any]:
+    """`metrics.json` of the model in `folder/run`: of samples and of a simulation from samples, made if not there."""
+    if not (folder / "metrics.json").is_file():
+        drawn = model.sample(samples, seed=seed)
+        write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
+        if not (folder / "simulation.json").is_file():
+            model.simulate(folder / "simulation.dcd", seed=seed, **simulation)
+        evaluation.evaluate(
+            folder / "run",
+            out=folder,
+            samples=folder / "samples.dcd",
+            simulation=folder / "simulation.dcd",
+            overwrite=True,
+            **settings,
+        )
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

@@ -9,7 +9,6 @@ no news about populations: nothing crosses its barrier of 25 kT, so they are rea
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import command_line, header, quantity, spread, table
+from common import command_line, fit_ala2, header, quantity, scored, spread, table
 
-from twofold import evaluation, fitting, packaged
-from twofold.files.trajectories import write_trajectory
+from twofold import fitting
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.toys import LANDSCAPES
@@ -134,51 +132,29 @@ COLUMNS = (
 
 def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) -> dict[str, Any]:
     """Fit, sample, simulate and score; a finished run is read back."""
-    system, run = SYSTEMS[name], RunFolder(folder / "run")
-    if not (run.model / "model.json").is_file():
-        settings = method.settings | {"steps": round(scale * system.steps), "seed": seed}
-        if settings.get("experts") == "SYSTEM":
-            settings["experts"] = system.experts
-        if name == "ala2":
-            data = packaged.ala2()
-            fitting.fit(
-                data.topology,
-                data.training,
-                held_out=data.held_out,
-                weights=data.weights(),
-                temperature=data.temperature,
-                out=run.path,
-                **settings,
-            )
-        else:
-            # the reference is made of as many frames as the training set, from chains of its own
-            fitting.fit(name, out=run.path, frames=2 * system.frames, held_out_fraction=0.5, **settings)
-    model = fitting.load(run.path)
-    if not (folder / "metrics.json").is_file():
-        drawn = model.sample(system.samples, seed=seed)
-        write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
-        if not (folder / "simulation.json").is_file():
-            model.simulate(
-                folder / "simulation.dcd",
-                replicas=system.replicas,
-                length_ps=system.length_ps,
-                frame_ps=system.frame_ps,
-                timestep_fs=system.timestep_fs,
-                sigma=_level(model, method),
-                seed=seed,
-            )
-        evaluation.evaluate(
-            run.path,
-            out=folder,
-            samples=folder / "samples.dcd",
-            simulation=folder / "simulation.dcd",
-            bins=system.bins,
-            overwrite=True,
-        )
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    system, run = SYSTEMS[name], folder / "run"
+    settings = method.settings | {"steps": round(scale * system.steps), "seed": seed}
+    if settings.get("experts") == "SYSTEM":
+        settings["experts"] = system.experts
+    model = fit_ala2(run, **settings) if name == "ala2" else fit_landscape(name, run, system.frames, settings)
+    simulation = {
+        "replicas": system.replicas,
+        "length_ps": system.length_ps,
+        "frame_ps": system.frame_ps,
+        "timestep_fs": system.timestep_fs,
+        "sigma": _level(model, method),
+    }
+    metrics = scored(folder, model, samples=system.samples, seed=seed, simulation=simulation, bins=system.bins)
     return {"metrics": metrics, "report": model.report, "sigma": _level(model, method) or model.sigma_star} | {
         "energy": by_quadrature(model, name)
     }
+
+
+def fit_landscape(name: str, out: Path, frames: int, settings: dict[str, Any]) -> Model:
+    """The model of a landscape; its reference is made of as many frames as the training set, from chains of its own."""
+    if not (RunFolder(out).model / "model.json").is_file():
+        fitting.fit(name, out=out, frames=2 * frames, held_out_fraction=0.5, **settings)
+    return fitting.load(out)
 
 
 def _level(model: Model, method: Method) -> float | None:

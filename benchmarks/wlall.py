@@ -8,20 +8,17 @@ al., JCTC 11, 5525, 2015). Trajectories 00-15 train, 16-19 score.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from common import command_line, header, quantity, spread, table
+from common import command_line, header, quantity, scored, spread, table
 
-from twofold import evaluation, fitting
-from twofold.files.trajectories import write_trajectory
+from twofold import fitting
 from twofold.run_folder import RunFolder
 
 RESIDUES = ("LEU2", "ALA3", "LEU4")
 HELD_OUT = range(16, 20)
-SAMPLES = 20_000
 
 
 def main(
@@ -31,11 +28,12 @@ def main(
     ],
     /,
     minutes: tuple[float, ...] = (5.0, 20.0, 60.0),
-    seeds: int = 3,
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(help="for all of minutes, or one for each")] = (3,),
     updates: Annotated[
         tuple[int, ...], tyro.conf.arg(help="one for each of minutes: as many as they held when the machine was idle")
     ] = (),
     architectures: tuple[str, ...] = ("auto",),
+    samples: int = 20_000,
     replicas: int = 200,
     length_ps: float = 100.0,
     write: Path | None = None,
@@ -43,14 +41,14 @@ def main(
     """Run the benchmark and print its table."""
     lines = header("Pentapeptide WLALL, twenty beads", command_line())
     rows, floors = [], None
+    simulation = {"replicas": replicas, "length_ps": length_ps, "frame_ps": 1.0}
     for architecture in architectures:
         for place, time in enumerate(minutes):
             budget = {"steps": updates[place]} if updates else {"minutes": time}
+            amounts = {"samples": samples, "simulation": simulation}
             found = [
-                one_run(
-                    data, folder / f"{architecture}-{time:g}min-{seed}", architecture, budget, seed, replicas, length_ps
-                )
-                for seed in range(seeds)
+                one_run(data, folder / f"{architecture}-{time:g}min-{seed}", architecture, seed, budget, amounts)
+                for seed in range(seeds[place % len(seeds)])
             ]
             rows += report(architecture, time, found)
             floors = floors or floor_row(found[0])
@@ -58,7 +56,7 @@ def main(
     lines += [
         "Trained on trajectories 00-15, scored on 16-19 (20,004 frames; 60 x 60 bins). JS in nats against all held-out "
         "frames; the floor is the same score of training frames at equal effective size. Mean ± standard error over "
-        f"seeds. {SAMPLES} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
+        f"seeds. {samples} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
         "samples, frames freed of the noise of sigma* by one step of the probability flow. Targets at 20 minutes: "
         "phi/psi <= 1.3 x floor, end-to-end and far pairs <= 2 x floor, wrong hands and cis bonds < 0.1 %, clashes <= "
         "reference + 0.1 %, all replicas stable. In brackets: ratio to the floor.",
@@ -78,7 +76,7 @@ COLUMNS = (
 
 
 def one_run(
-    data: Path, folder: Path, architecture: str, budget: dict[str, Any], seed: int, replicas: int, length_ps: float
+    data: Path, folder: Path, architecture: str, seed: int, budget: dict[str, Any], amounts: dict[str, Any]
 ) -> dict[str, Any]:
     """Fit, sample, simulate and score; a finished run is read back."""
     run = RunFolder(folder / "run")
@@ -96,16 +94,7 @@ def one_run(
             **budget,
         )
     model = fitting.load(run.path)
-    if not (folder / "metrics.json").is_file():
-        write_trajectory(
-            folder / "samples.dcd", model.sample(SAMPLES, seed=seed).positions, model.beads, overwrite=True
-        )
-        if not (folder / "simulation.json").is_file():
-            model.simulate(folder / "simulation.dcd", replicas=replicas, length_ps=length_ps, frame_ps=1.0, seed=seed)
-        evaluation.evaluate(
-            run.path, out=folder, samples=folder / "samples.dcd", simulation=folder / "simulation.dcd", overwrite=True
-        )
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = scored(folder, model, seed=seed, **amounts)
     return {"metrics": metrics, "report": model.report}
 
 

@@ -1,13 +1,14 @@
 """Diagnosis from files to diagnosis.json and diagnosis.html, on a fit of forty steps, as a user runs it."""
 
 import dataclasses
+import functools
 import json
 
 import pytest
 
 import twofold
 from twofold.cli import main
-from twofold.diagnosing import diagnose
+from twofold.diagnosing import diagnose, examine
 from twofold.errors import UserError
 
 FEW = {"frames": 32, "replicas": 16}
@@ -70,6 +71,16 @@ def test_the_command(command, fitted_run):
     with pytest.raises(UserError, match="exists already"):
         diagnose(fitted_run, out=command, **FEW)
     assert (command / "diagnosis.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_report_of_an_evaluation_can_hold_it(command, fitted_run, simulated, tmp_path, monkeypatch):
+    monkeypatch.setattr("twofold.evaluation.examine", functools.partial(examine, **FEW))
+    simulation = str(simulated / "md.xtc")
+    main(["evaluate", str(fitted_run), "--simulation", simulation, "--diagnose", "--out", str(tmp_path / "e")])
+    page = (tmp_path / "e" / "report.html").read_text()
+    assert 'href="#diagnosis"' in page
+    assert json.loads((command / "diagnosis.json").read_text())["sentence"] in page
 
 
 def test_mistakes_are_found_before_anything_is_computed(fitted_run, simulated, tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from twofold.molecular_dynamics import (
     deblurred,
     guard,
     in_basin,
-    record_notes,
     simulate_model,
+    simulated_with,
     starting_positions,
 )
 from twofold.simulation.record import Record
@@ -52,7 +52,7 @@ def test_all_files_appear(finished, untrained):
     told = json.loads(path.with_suffix(".json").read_text())
     assert told["model"] == untrained.identity
     assert (told["kind"], told["sigma"], told["start"]) == ("simulation", untrained.sigma_star, "positions")
-    assert record_notes(path.with_suffix(".h5"))["model"] == untrained.identity
+    assert simulated_with(untrained, path)[1].notes["model"] == untrained.identity
 
 
 def test_forces_of_the_model_move_the_replicas(finished, untrained):
@@ -92,7 +92,7 @@ def test_replicas_start_in_one_basin(untrained, chain_ensemble, tmp_path):
     simulate_model(untrained, path, length_ps=0.05, start=tmp_path / "start.xtc", start_basin="phi>0", **OPTIONS)
     first = contents(path)["positions"][:, 0]
     assert (torsions(first, np.array([[0, 1, 2, 3]])) > 0).all()
-    notes = record_notes(path.with_suffix(".h5"))
+    notes = simulated_with(untrained, path)[1].notes
     assert (notes["kind"], notes["start"]) == ("basin", "phi>0")
 
 
@@ -197,7 +197,21 @@ def test_deblurring_narrows_bonds_by_the_blur(untrained, chain_ensemble):
     from twofold.chart.noising import noised_positions
 
     noised = noised_positions(untrained.chart, chain_ensemble.positions, 0.5, seed=0)
-    clean = deblurred(untrained, noised, 0.5)
+    clean = deblurred(untrained, noised, {"sigma": 0.5})
     spread = [np.linalg.norm(np.diff(x, axis=1), axis=-1).std(0) for x in (chain_ensemble.positions, noised, clean)]
     assert (spread[1] > 1.08 * spread[0]).all()
     np.testing.assert_allclose(spread[2], spread[0], rtol=0.05)
+    # a force field without blur has frames without blur
+    assert deblurred(untrained, noised, {"sigma": 0.5, "deblur": "forces"}) is noised
+
+
+def test_blur_is_undone_in_forces(untrained, starts, tmp_path):
+    path = tmp_path / "md.xtc"
+    simulate_model(untrained, path, length_ps=0.05, start=starts, deblur="forces", **OPTIONS)
+    notes = simulated_with(untrained, path)[1].notes
+    assert (notes["deblur"], notes["sigma"]) == ("forces", untrained.sigma_star)
+    with pytest.raises(UserError, match="frames, forces"):
+        simulate_model(untrained, tmp_path / "other.xtc", start=starts, deblur="both", **OPTIONS)
+    # the record is of another force field than the plain one at the same level
+    with pytest.raises(UserError):
+        simulate_model(untrained, path, length_ps=0.1, resume=True, timestep_fs=2.0)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from twofold.bond_graph import neighbours
 from twofold.errors import UserError
-from twofold.space import displacement, neighbour_lists
+from twofold.space import displacement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,14 +92,14 @@ def nearest_source(bonds: np.ndarray, atoms: int, sources: Sequence[int]) -> np.
 
     Ties go to the earlier source.
     """
-    neighbours = neighbour_lists(bonds, atoms)
+    lists = neighbours(atoms, bonds)
     owner = np.full(atoms, -1, dtype=np.int64)
     owner[np.asarray(sources)] = np.arange(len(sources))
     front = list(sources)
     while front:
         reached: dict[int, int] = {}
         for atom in front:
-            for other in neighbours[atom]:
+            for other in lists[atom]:
                 if owner[other] < 0:
                     reached[other] = min(reached.get(other, len(sources)), int(owner[atom]))
         for atom, source in reached.items():

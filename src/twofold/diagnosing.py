@@ -30,11 +30,11 @@ from twofold.errors import UserError
 from twofold.files.atomic import write_json
 from twofold.fitting import load
 from twofold.model import Model
-from twofold.molecular_dynamics import Outputs, deblurred, guard
+from twofold.molecular_dynamics import Outputs, deblurred, guard, simulated_with
 from twofold.report.diagnosis import write_diagnosis
 from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
-from twofold.simulation.record import Header, Record
+from twofold.simulation.record import Header
 from twofold.units import MD_UNITS, thermal_energy
 
 FRAMES = 512
@@ -43,6 +43,8 @@ LOSS_FRAMES = 8
 """Times as many frames for the loss, whose differences are small."""
 REPLICAS = 512
 BASIN_FRAMES = 20_000
+BLUR = ("sigma", "deblur")
+"""What the record of a simulation notes on the noise of its force field."""
 STAGES = ("symmetry", "diffusion", "basins", "time step", "noise level", "rates")
 
 
@@ -75,14 +77,37 @@ def diagnose(
     Raises UserError for a folder that is no run, results that would be overwritten, simulations of other models or of
     different settings, and without deeptime where there are rates to compare.
     """
+    paths = _targets(Path(out), overwrite)
+    found = examine(run, simulation=simulation, frames=frames, replicas=replicas, seed=seed, progress=progress)
+    model = load(run)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    head = {"format": "twofold diagnosis", "version": 1, "units": MD_UNITS, "model": model.identity, "seed": seed}
+    write_json(paths[0], head | found.to_dict(), overwrite=overwrite)
+    facts = (f"{len(model.beads)} beads", str(model.report.get("architecture", "")), f"{model.temperature:g} K")
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    write_diagnosis(found, paths[1], title=f"twofold: {Path(run).name}", facts=facts, created=created,
+                    overwrite=overwrite)  # fmt: skip
+    return Diagnosed(found, *paths)
+
+
+def examine(
+    run: str | Path,
+    *,
+    simulation: str | Path | Sequence[str | Path] = (),
+    frames: int = FRAMES,
+    replicas: int = REPLICAS,
+    seed: int = 0,
+    progress: Callable[[float, float, str], None] = lambda done, total, stage: None,
+) -> Diagnosis:
+    """What `diagnose` finds, with the same arguments, without a file written."""
     if frames < 8 or replicas < 2:
         raise UserError(f"{frames} frames and {replicas} replicas", "at least 8 frames and 2 replicas")
     folder, model = RunFolder(Path(run)), load(run)
     folder.read_config()
     training, held_out = folder.read_data()
-    paths = _targets(Path(out), overwrite)
-    files = [Outputs.at(path) for path in ([simulation] if isinstance(simulation, str | Path) else simulation)]
-    headers = [_header(model, path) for path in files]
+    listed = [simulation] if isinstance(simulation, str | Path) else simulation
+    moving = [simulated_with(model, path) for path in listed]
+    files, headers = [one for one, _ in moving], [header for _, header in moving]
     _check_alike(headers)
     cannot = _no_rates(files, training)
     if cannot is None:
@@ -101,47 +126,24 @@ def diagnose(
         progress(number, len(STAGES), stage)
         found.append(make())
     progress(len(STAGES), len(STAGES), "done")
-    diagnosis = conclude(found)
-    head = {"format": "twofold diagnosis", "version": 1, "units": MD_UNITS, "model": model.identity, "seed": seed}
-    write_json(paths[0], head | diagnosis.to_dict(), overwrite=overwrite)
-    facts = (f"{len(model.beads)} beads", str(model.report.get("architecture", "")), f"{model.temperature:g} K")
-    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    write_diagnosis(diagnosis, paths[1], title=f"twofold: {folder.path.name}", facts=facts, created=created,
-                    overwrite=overwrite)  # fmt: skip
-    return Diagnosed(diagnosis, *paths)
+    return conclude(found)
 
 
 def _targets(folder: Path, overwrite: bool) -> tuple[Path, Path]:
-    """The files to write; the folder is made. Raises UserError when they exist."""
+    """The files to write. Raises UserError when they exist."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file", "a folder to write into", "choose another --out")
     paths = folder / "diagnosis.json", folder / "diagnosis.html"
     for path in paths:
         if path.exists() and not overwrite:
             raise UserError(f"{path} exists already", "a new folder", "choose another --out or remove it")
-    folder.mkdir(parents=True, exist_ok=True)
     return paths
-
-
-def _header(model: Model, files: Outputs) -> Header:
-    """What the record of a simulation says. Raises UserError where it is missing, or that of another model."""
-    if not files.record.is_file():
-        raise UserError(f"no record {files.record}", "the HDF5 file that twofold simulate wrote beside it", "keep both")
-    with Record.open(files.record) as record:
-        header = record.header
-    if header.notes.get("model") != model.identity:
-        found = f"{files.trajectory} was made with another model"
-        raise UserError(found, "a simulation of this run", "check the run folder")
-    if abs(header.settings.temperature - model.temperature) > 0.5:
-        found = f"{files.trajectory} was simulated at {header.settings.temperature:g} K"
-        raise UserError(found, f"{model.temperature:g} K, as the reference")
-    return header
 
 
 def _check_alike(headers: Sequence[Header]) -> None:
     """Raises UserError unless replicas of all simulations move alike."""
     kinds = {
-        (one.settings.interval_ps, one.settings.friction, one.settings.timestep_fs, one.notes.get("sigma"))
+        (one.settings.interval_ps, one.settings.friction, one.settings.timestep_fs, *map(one.notes.get, BLUR))
         for one in headers
     }
     if len(kinds) > 1:
@@ -238,8 +240,7 @@ def _rates(
     except UserError as error:
         return not_judged(f"Cannot be judged: there is no motion to follow ({error}).")
     parts = [record_ensemble(path.record) for path in files]
-    level = headers[0].notes["sigma"]
-    moving = [features(deblurred(model, part.positions, level)) for part in parts]
+    moving = [features(deblurred(model, part.positions, headers[0].notes)) for part in parts]
     first = np.cumsum([0] + [int(part.trajectory.max()) + 1 for part in parts[:-1]])
     series = np.concatenate([part.trajectory + start for part, start in zip(parts, first, strict=True)])
     known, interval = training.frame_ps, parts[0].frame_ps

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from twofold.analysis import Evaluation, FrameSet, compare
+from twofold.diagnosing import examine
+from twofold.diagnosis import Diagnosis
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.files.atomic import write_json
@@ -21,7 +23,7 @@ from twofold.files.store import is_store
 from twofold.files.trajectories import read_positions
 from twofold.fitting import load
 from twofold.model import Model
-from twofold.molecular_dynamics import Outputs, deblurred, record_notes
+from twofold.molecular_dynamics import deblurred, simulated_with
 from twofold.report import NoisedEnergy, ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
 from twofold.report.summary import write_summary_figure
 from twofold.run_folder import RunFolder
@@ -64,6 +66,7 @@ def evaluate(
     reference_stride: int = 1,
     length_unit: str | None = None,
     bins: int = BINS,
+    diagnose: bool = False,
     overwrite: bool = False,
 ) -> Judged:
     """Compare samples and simulations of a run with a reference and write `metrics.json` and `report.html` into `out`.
@@ -71,7 +74,7 @@ def evaluate(
     reference: topology and trajectories of atoms, mapped as the run's data were, read with `reference_stride` and, for
     arrays, `length_unit`; by default the frames that the run held out. Training frames are refused. Frames of a
     simulation are first freed of the blur of its noise level by one step of the probability flow, so that everything is
-    compared with the reference as it is.
+    compared with the reference as it is. diagnose: add what `twofold diagnose` finds to the page; takes a minute.
     """
     folder, model = RunFolder(Path(run)), load(run)
     config = folder.read_config()
@@ -97,12 +100,13 @@ def evaluate(
         sets = {"samples": _read_samples(samples, model), **sets}
     if not sets:
         raise UserError("nothing to evaluate", "samples or a simulation", "give --samples or --simulation")
+    found = examine(run, simulation=_listed(simulation)) if diagnose else None
     evaluation = compare(sets, training, judge_by, bins=bins, temperature=model.temperature)
     target.mkdir(parents=True, exist_ok=True)
     record = {"format": "twofold metrics", "version": 1, "units": MD_UNITS} | evaluation.to_dict()
     record["simulations"] = {one.key: one.summary for one in simulations}
     write_json(paths[0], record, overwrite=overwrite)
-    content = _content(folder, model, config, judge_by, sets, simulations, evaluation)
+    content = _content(folder, model, config, judge_by, sets, simulations, evaluation, found)
     write_report(content, paths[1], overwrite=overwrite)
     with contextlib.suppress(UserError):  # a molecule without two neighbouring torsions has no such figure
         write_summary_figure(content, paths[2], overwrite=overwrite)
@@ -143,29 +147,19 @@ def _read_simulation(model: Model, path: str | Path) -> _Simulation:
 
     Of one that started in a single basin the first half is left out, as the time it takes to forget the start.
     """
-    files = Outputs.at(path)
-    if not files.record.is_file():
-        raise UserError(f"no record {files.record}", "the HDF5 file that twofold simulate wrote beside it", "keep both")
-    notes = record_notes(files.record)
-    if notes.get("model") != model.identity:
-        raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
-    key = notes["kind"]
+    files, header = simulated_with(model, path)
+    key = header.notes["kind"]
     with Record.open(files.record) as record:
         length = float(record.times[-1]) if len(record.times) else 0.0
         stopped = int(np.count_nonzero(record.state["stop_step"] >= 0))
-        replicas = record.header.replicas
     ensemble = record_ensemble(files.record, skip_ps=length / 2 if key == "basin" else 0.0)
-    if abs(ensemble.temperature - model.temperature) > 0.5:
-        raise UserError(
-            f"{path} was simulated at {ensemble.temperature:g} K", f"{model.temperature:g} K, as the reference"
-        )
-    positions = deblurred(model, ensemble.positions, notes["sigma"])
+    positions = deblurred(model, ensemble.positions, header.notes)
     frames = FrameSet(
         positions,
         key,
         replica=ensemble.trajectory,
         frame_ps=ensemble.frame_ps,
-        faults={"replicas stopped": (stopped, replicas)},
+        faults={"replicas stopped": (stopped, header.replicas)},
     )
     summary = json.loads(files.summary.read_text(encoding="utf-8")) if files.summary.is_file() else {}
     return _Simulation(key, frames, summary)
@@ -179,6 +173,7 @@ def _content(
     sets: dict[str, FrameSet],
     simulations: list[_Simulation],
     evaluation: Evaluation,
+    diagnosis: Diagnosis | None,
 ) -> ReportContent:
     drawn = [_thinned("reference", reference.positions, reference.weights, reference.trajectory)]
     drawn += [_thinned(key, one.positions, one.weights, one.replica) for key, one in sets.items()]
@@ -207,6 +202,7 @@ def _content(
         versions=config["versions"],
         seeds={"fit": model.report["settings"]["seed"]},
         levels=_levels(model, reference),
+        diagnosis=diagnosis,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **vars(judged(evaluation)),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +23,7 @@ from twofold.simulation.run import Progress, simulate
 from twofold.simulation.settings import SimulationSettings
 from twofold.simulation.summary import Summary
 
+Deblur = Literal["frames", "forces"]
 START_BATCH = 4
 """Samples drawn for each replica where only one basin will do."""
 START_SEED = 0x5EED57A7
@@ -61,6 +62,24 @@ class Outputs:
         return self.trajectory.with_suffix(".json")
 
 
+def simulated_with(model: Model, path: str | Path) -> tuple[Outputs, Header]:
+    """Files of a simulation and what its record says of it.
+
+    Raises UserError where the record is missing, that of another model or of another temperature than its data have.
+    """
+    files = Outputs.at(path)
+    if not files.record.is_file():
+        raise UserError(f"no record {files.record}", "the HDF5 file that twofold simulate wrote beside it", "keep both")
+    with Record.open(files.record) as record:
+        header = record.header
+    if header.notes.get("model") != model.identity:
+        raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
+    if abs(header.settings.temperature - model.temperature) > 0.5:
+        found = f"{path} was simulated at {header.settings.temperature:g} K"
+        raise UserError(found, f"{model.temperature:g} K, as the reference")
+    return files, header
+
+
 def simulate_model(
     model: Model,
     out: str | Path,
@@ -72,6 +91,7 @@ def simulate_model(
     friction: float = 1.0,
     temperature: float | None = None,
     sigma: float | None = None,
+    deblur: Deblur = "frames",
     start: np.ndarray | str | Path | None = None,
     start_basin: str | None = None,
     integrator: str = "langevin-middle",
@@ -87,9 +107,11 @@ def simulate_model(
     start_basin: a condition on a torsion, as "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only
     from samples that fulfil it. frame_ps: time between frames; by default a two-hundredth of the length. temperature:
     K; the model holds at that of its data, another one is a plain Langevin bath on the same energy. sigma: noise level
-    of the force field instead of the stored one. resume: continue the record beside `out`; replicas and start may then
-    be left out. Without a single good frame there is no trajectory, but a summary that says why. Raises UserError as
-    `twofold.simulation.run.simulate` does.
+    of the force field instead of the stored one. deblur: how the blur of that noise is undone. With "frames" the
+    density with noise is simulated, and whoever compares frees its frames by `deblurred`; with "forces" energies are
+    extrapolated from two levels to none, which costs twice as much, and frames are what they are. resume: continue the
+    record beside `out`; replicas and start may then be left out. Without a single good frame there is no trajectory,
+    but a summary that says why. Raises UserError as `twofold.simulation.run.simulate` does.
     """
     files = Outputs.at(out)
     if not resume:
@@ -112,9 +134,12 @@ def simulate_model(
         seed=seed,
         recentre=model.chart.free,
     )
-    force_field = model.force_field(level)
-    positions = None if resume else starting_positions(model, replicas or REPLICAS, level, start, start_basin, seed)
-    notes = {"model": model.identity, "sigma": level} | began_as
+    if deblur not in get_args(Deblur):
+        raise UserError(f"deblur {deblur!r}", "one of " + ", ".join(get_args(Deblur)))
+    force_field = model.force_field(level, extrapolated=deblur == "forces")
+    noise = level if deblur == "frames" else None
+    positions = None if resume else starting_positions(model, replicas or REPLICAS, noise, start, start_basin, seed)
+    notes = {"model": model.identity, "sigma": level, "deblur": deblur} | began_as
     # how a record began is told by the record, not by the options of whoever goes on with it
     notes = before.notes if before else notes
     summary = simulate(
@@ -179,9 +204,9 @@ def guard(model: Model, temperature: float | None, sigma: float) -> Region | Non
 
 
 def starting_positions(
-    model: Model, replicas: int, sigma: float, start: Any, start_basin: str | None, seed: int
+    model: Model, replicas: int, noise: float | None, start: Any, start_basin: str | None, seed: int
 ) -> np.ndarray:
-    """Positions (replicas, beads, 3) in nm."""
+    """Positions (replicas, beads, 3) in nm. noise: level at which samples are left, None for clean ones."""
     if start is not None:
         given = start if isinstance(start, np.ndarray) else read_positions(start, model.beads)
         if start_basin:
@@ -192,14 +217,14 @@ def starting_positions(
     # draws of their own: `sample` with the same seed must stay independent of the simulation
     seed ^= START_SEED
     if start_basin:
-        drawn = model.sample(START_BATCH * replicas, seed=seed, noise=sigma).positions
+        drawn = model.sample(START_BATCH * replicas, seed=seed, noise=noise).positions
         drawn = drawn[in_basin(model.beads, drawn, start_basin)]
         if not len(drawn):
             raise UserError(
                 f"none of {START_BATCH * replicas} samples has {start_basin}", "some", "choose another basin"
             )
         return np.resize(drawn, (replicas, *drawn.shape[1:]))
-    return model.sample(replicas, seed=seed, noise=sigma).positions
+    return model.sample(replicas, seed=seed, noise=noise).positions
 
 
 def _dealt(frames: np.ndarray, replicas: int) -> np.ndarray:
@@ -225,14 +250,14 @@ def in_basin(beads: Beads, positions: np.ndarray, condition: str) -> np.ndarray:
     return np.all(values < 0 if sign == "<" else values > 0, axis=1)
 
 
-def record_notes(path: str | Path) -> dict[str, Any]:
-    """What `simulate_model` noted in the record of a trajectory."""
-    with Record.open(path) as record:
-        return dict(record.header.notes)
+def deblurred(model: Model, positions: np.ndarray, notes: Mapping[str, Any]) -> np.ndarray:
+    """Frames (frames, beads, 3) in nm of a simulation without the blur of its noise.
 
-
-def deblurred(model: Model, positions: np.ndarray, sigma: float) -> np.ndarray:
-    """Frames (frames, beads, 3) in nm without the blur of level `sigma`, by one step of the probability flow."""
+    notes: of its record. Where the density with noise was simulated, one step of the probability flow takes it away.
+    """
+    if notes.get("deblur") == "forces":
+        return positions
+    sigma = notes["sigma"]
     from twofold.sampling.solvers import deblur_positions
 
     return np.asarray(deblur_positions(model.network, model.chart, jnp.asarray(positions), jnp.float32(sigma)))

@@ -17,6 +17,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from twofold.energy.base import Energy, System, energies, scores
 
 
+def along_frames(values: Float[Array, " batch"], like: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+    """One number for each frame, in a shape that multiplies all coordinates of that frame."""
+    return values.reshape((-1,) + (1,) * (like.ndim - 1))
+
+
 class NoiseSchedule(eqx.Module):
     """Variance-exploding noise `y = x + sigma eps` with sigma from `smallest` to `largest`, in units of the chart."""
 
@@ -91,7 +96,7 @@ class VariancePreserving(eqx.Module):
         self, model: Energy, system: System, z: Float[Array, "batch ..."], time: Float[Array, " batch"]
     ) -> Float[Array, "batch ..."]:
         """Scores in coordinates of this view, `s_vp(z, t) = s(z / alpha, sigma) / alpha`."""
-        alpha = self.scale(time).reshape((-1,) + (1,) * (z.ndim - 1))
+        alpha = along_frames(self.scale(time), z)
         return scores(model, system, z / alpha, self.sigma(time)) / alpha
 
     def energy(
@@ -102,7 +107,7 @@ class VariancePreserving(eqx.Module):
         The second term is the change of volume, which matters between times; differences at one time are those of U.
         """
         alpha = self.scale(time)
-        y = z / alpha.reshape((-1,) + (1,) * (z.ndim - 1))
+        y = z / along_frames(alpha, z)
         return energies(model, system, y, self.sigma(time)) + dimension * jnp.log(alpha)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twofold.bond_graph import neighbours
 from twofold.bonding import symbol
 from twofold.errors import UserError
-from twofold.space import neighbour_lists
 
 if TYPE_CHECKING:
     import mdtraj
@@ -82,13 +82,13 @@ def _plain(atom: Atom) -> Chosen:
 
 
 def _backbone(topology: mdtraj.Topology, bonds: np.ndarray, *, with_cb: bool) -> list[Chosen]:
-    neighbours = neighbour_lists(bonds, topology.n_atoms)
+    bonded = neighbours(topology.n_atoms, bonds)
     names = ("N", "CA", "CB", "C") if with_cb else ("N", "CA", "C")
     chosen: list[Chosen] = []
     complete = [_backbone_atoms(residue) for residue in topology.residues]
     ends = {"N": {atoms["N"] for atoms in complete if atoms}, "C": {atoms["C"] for atoms in complete if atoms}}
     for residue, atoms in zip(topology.residues, complete, strict=True):
-        caps = _caps(residue, bool(atoms), neighbours, ends)
+        caps = _caps(residue, bool(atoms), bonded, ends)
         chosen += [cap for cap in caps if cap.name == "C"]
         chosen += [Chosen(atoms[name], name, residue.name) for name in names if name in atoms]
         chosen += [cap for cap in caps if cap.name == "N"]
@@ -101,7 +101,7 @@ def _backbone_atoms(residue: Residue) -> dict[str, int]:
     return atoms if {"N", "CA", "C"} <= set(atoms) else {}
 
 
-def _caps(residue: Residue, amino_acid: bool, neighbours: list[list[int]], ends: dict[str, set[int]]) -> list[Chosen]:
+def _caps(residue: Residue, amino_acid: bool, bonded: list[list[int]], ends: dict[str, set[int]]) -> list[Chosen]:
     """Atoms of capping groups that continue the chain: a C bonded to an amino acid's N, or an N bonded to its C.
 
     Caps are residues of their own (ACE, NME), or patches within an amino acid with names of their own (CHARMM: CY, NT).
@@ -110,6 +110,6 @@ def _caps(residue: Residue, amino_acid: bool, neighbours: list[list[int]], ends:
     for atom in residue.atoms:
         for name, partner, patch, label in (("C", "N", "CY", "ACE"), ("N", "C", "NT", "NME")):
             own = atom.name == name and not amino_acid
-            if (own or (amino_acid and atom.name == patch)) and ends[partner] & set(neighbours[atom.index]):
+            if (own or (amino_acid and atom.name == patch)) and ends[partner] & set(bonded[atom.index]):
                 found.append(Chosen(atom.index, name, label if amino_acid else residue.name))
     return found

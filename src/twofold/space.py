@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 
+from twofold.bond_graph import neighbours
 from twofold.errors import UserError
 
 _SHIFTS = np.array(list(product((0, -1, 1), repeat=3)), dtype=np.float64)  # no shift first, so that it wins ties
@@ -92,7 +93,7 @@ def gather(positions: np.ndarray, box: np.ndarray | None, molecule: np.ndarray) 
 
 def spanning_levels(bonds: np.ndarray, atoms: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """A spanning forest of the bond graph, breadth first from the lowest atom of each molecule: (parents, children)."""
-    neighbours = neighbour_lists(bonds, atoms)
+    lists = neighbours(atoms, bonds)
     level = np.full(atoms, -1)
     levels: list[tuple[list[int], list[int]]] = []
     for root in range(atoms):
@@ -102,7 +103,7 @@ def spanning_levels(bonds: np.ndarray, atoms: int) -> list[tuple[np.ndarray, np.
         while front:
             following: list[int] = []
             for parent in front:
-                for child in neighbours[parent]:
+                for child in lists[parent]:
                     if level[child] >= 0:
                         continue
                     level[child] = depth = level[parent] + 1
@@ -113,15 +114,6 @@ def spanning_levels(bonds: np.ndarray, atoms: int) -> list[tuple[np.ndarray, np.
                     following.append(child)
             front = following
     return [(np.array(parents), np.array(children)) for parents, children in levels]
-
-
-def neighbour_lists(bonds: np.ndarray, atoms: int) -> list[list[int]]:
-    """The bonded neighbours of each atom, ascending."""
-    neighbours: list[list[int]] = [[] for _ in range(atoms)]
-    for i, j in np.asarray(bonds).reshape(-1, 2).tolist():
-        neighbours[i].append(j)
-        neighbours[j].append(i)
-    return [sorted(group) for group in neighbours]
 
 
 def molecules(bonds: np.ndarray, atoms: int) -> np.ndarray:

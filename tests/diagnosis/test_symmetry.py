@@ -14,7 +14,6 @@ from twofold.diagnosis.symmetry import (
     handedness,
     mirror_check,
     mirrored,
-    random_rotation,
     relative_curl,
     symmetry,
 )
@@ -72,14 +71,6 @@ def test_curl_of_matrices_is_exact(frames):
     a, b = np.sum(u * (v @ matrix.T), 1), np.sum(v * (u @ matrix.T), 1)
     exact = np.sqrt(np.mean((a - b) ** 2) / np.mean((abs(a) + abs(b)) ** 2))
     assert relative_curl(linear(matrix), frames.positions, directions) == pytest.approx(exact, rel=1e-4)
-
-
-def test_rotations_are_proper_and_even():
-    rng = np.random.default_rng(0)
-    found = np.array([random_rotation(rng) for _ in range(2000)])
-    assert np.allclose(found @ found.swapaxes(1, 2), np.eye(3))
-    assert np.allclose(np.linalg.det(found), 1)
-    assert np.abs(found.mean(0)).max() < 0.05
 
 
 def test_a_right_energy_passes(frames):

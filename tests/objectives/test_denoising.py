@@ -86,7 +86,7 @@ def test_implicit_loss_is_exact_for_each_frame(sigma, draws):
 
 
 def test_implicit_loss_of_many_coordinates_is_right_on_average():
-    """Beyond `EXACT_TRACE` coordinates the divergence is Hutchinson's estimate."""
+    """Beyond `traces.EXACT` coordinates the divergence is Hutchinson's estimate."""
     size = 30
     mixing = np.random.default_rng(0).standard_normal((size, size)) / np.sqrt(size) + np.eye(size)
     covariance = mixing @ mixing.T

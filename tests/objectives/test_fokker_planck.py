@@ -7,7 +7,8 @@ import pytest
 
 from synthetic import Gaussian, Line
 from twofold.energy.base import Energy
-from twofold.objectives.fokker_planck import exact_probes, fokker_planck, residual, residuals
+from twofold.objectives.fokker_planck import fokker_planck, residual, residuals
+from twofold.objectives.traces import exact_probes
 from twofold.systems.mixture import GaussianMixture
 
 SIGMAS = (0.01, 0.1, 0.5, 2.0, 8.0)

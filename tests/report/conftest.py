@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from soundness import findings
 
 from twofold.beads import Beads
 from twofold.report import (
@@ -83,6 +84,7 @@ def content() -> ReportContent:
     return ReportContent(
         beads=beads,
         verdict="Samples and reference agree; the simulation is close.",
+        diagnosis=findings(),
         title="Alanine dipeptide",
         temperature=300.0,
         comparisons=(

@@ -1,25 +1,10 @@
 """The page of a diagnosis, from findings that are made up."""
 
 import numpy as np
+from soundness import findings
 
-from twofold.diagnosis import Check, Curve, Findings, Line, Threshold, conclude
-from twofold.report.diagnosis import figure, render_diagnosis, section
-
-LIMIT = Threshold(0.1, 0.5, 'a "judgement" <here>')
-
-
-def findings():
-    x = np.geomspace(0.01, 10, 8)
-    y = np.where(x > 5, np.nan, x**2)
-    lines = (Line("first", x, y, 0.1 * y), Line("second <b>", x, 2 * y))
-    curve = Curve("diffusion.residual", "Residual", "sigma", "spread", lines, "A caption.", True, True, {"in use": 0.1})
-    checks = (
-        Check("diffusion.residual", "Fokker-Planck residual", "fail", "It is <bad>.", 0.7, 0.01, threshold=LIMIT),
-        Check("diffusion.overfit", "seen & unseen", "pass", "Fine.", 0.01, float("nan"), "nats"),
-        Check("diffusion.integral", "energy and score", "warn", "Hm.", float("nan")),
-    )
-    rest = (Check("kinetics.rates", "rates", "skipped", "Not judged: no simulation was given."),)
-    return conclude([Findings(checks, (curve,), ("A remark.",)), Findings(rest)])
+from twofold.diagnosis import Curve, Line
+from twofold.report.diagnosis import figure, render_diagnosis, section, summary
 
 
 def test_page_says_everything_once():
@@ -38,6 +23,14 @@ def test_page_says_everything_once():
 def test_sections_fit_into_other_pages():
     assert section(findings(), "symmetry") == ""
     assert section(findings(), "kinetics").count("<tr>") == 2
+
+
+def test_all_groups_are_one_section_of_a_report():
+    text = summary(findings())
+    assert text.count("<h3>Diffusion</h3>") == 1
+    assert "<h3>Symmetry" not in text
+    assert "1 of 3 checks fails" in text
+    assert "A remark." in text
 
 
 def test_curves_leave_out_what_is_no_number():

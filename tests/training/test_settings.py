@@ -53,3 +53,9 @@ def test_a_missing_or_binary_file(tmp_path):
 def test_minutes_must_be_positive(value):
     with pytest.raises(UserError, match="minutes"):
         load_settings(None, minutes=value)
+
+
+def test_a_plain_expert_needs_experts():
+    with pytest.raises(UserError, match="experts_plain has no expert"):
+        load_settings(None, experts_plain=True)
+    assert load_settings(None, experts_plain=True, experts=(1.0,)).experts == (1.0,)

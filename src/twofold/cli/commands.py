@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -128,6 +128,9 @@ def simulate(
     friction: Annotated[float, arg(help="1/ps")] = 1.0,
     temperature: Annotated[float | None, arg(help="K (that of the data)")] = None,
     sigma: Annotated[str, arg(help="noise level of the force field, or auto")] = "auto",
+    deblur: Annotated[
+        Literal["frames", "forces"], arg(help="undo the noise in frames, by evaluate, or in forces, at twice the cost")
+    ] = "frames",
     start: Annotated[Path | None, arg(help="trajectory of beads to start from (samples)")] = None,
     start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0"')] = None,
     integrator: Annotated[str, arg(help="langevin-middle or baoab")] = "langevin-middle",
@@ -153,6 +156,7 @@ def simulate(
             friction=friction,
             temperature=temperature,
             sigma=level,
+            deblur=deblur,
             start=start,
             start_basin=start_basin,
             integrator=integrator,
@@ -187,6 +191,7 @@ def evaluate(
     reference_stride: Annotated[int, arg(help="keep every n-th frame of the reference")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays in --reference: nm, angstrom")] = None,
     bins: Annotated[int, arg(help="bins of a torsion")] = 60,
+    diagnose: Annotated[bool, arg(help="add what twofold diagnose finds to the report")] = False,
     overwrite: Annotated[bool, arg(help="replace an older evaluation in --out")] = False,
 ) -> None:
     """Compare samples and simulation with a reference and write the report.
@@ -207,6 +212,7 @@ def evaluate(
             reference_stride=reference_stride,
             length_unit=length_unit,
             bins=bins,
+            diagnose=diagnose,
             overwrite=overwrite,
         )
     console().print(evaluation_table(judged.evaluation))

@@ -23,15 +23,16 @@ from twofold.diagnosis.checks import Check, Curve, Findings, Line
 from twofold.diagnosis.verdict import judged
 from twofold.energy.base import Energy
 from twofold.objectives.denoising import draw_noise
-from twofold.objectives.fokker_planck import exact_probes, residuals
+from twofold.objectives.fokker_planck import residuals
+from twofold.objectives.traces import trace_probes
 
 LEVELS = 24
 FRAMES = 512
 """Frames of the basin, and as many of the rest."""
 FEWEST = 20
 """Frames of a basin below which its weight cannot be judged."""
-MOST_EXACT = 24
 PROBES = 8
+"""Random probes of a trace that has too many coordinates to be exact."""
 
 
 def basins(
@@ -96,10 +97,7 @@ def _residuals(energy: Energy, chart: Chart, x: Array, sigma: Array, key: Array)
 
     def one(pair: tuple[Array, Array]) -> Array:
         place, own = pair
-        if place.size <= MOST_EXACT:
-            return jnp.mean(residuals(energy, None, place, sigma, exact_probes(place, chart)))
-        signs = jax.random.rademacher(own, (PROBES, *place.shape), place.dtype)
-        return jnp.mean(residuals(energy, None, place, sigma, jax.vmap(chart.project)(signs)))
+        return jnp.mean(residuals(energy, None, place, sigma, trace_probes(place, chart, own, PROBES)))
 
     return sigma * jax.lax.map(one, (y, jax.random.split(probes, x.shape[0])), batch_size=32)
 

@@ -22,13 +22,12 @@ from twofold.diagnosis.verdict import judged, skipped
 from twofold.energy.base import Energy, scores
 from twofold.noise import NoiseSchedule
 from twofold.objectives.denoising import draw_noise
-from twofold.objectives.fokker_planck import exact_probes, residuals
+from twofold.objectives.fokker_planck import residuals
+from twofold.objectives.traces import trace_probes
 
 LEVELS = 12
-MOST_EXACT = 24
-"""Coordinates up to which traces are exact; beyond, two sets of random probes make unbiased variances."""
 PROBES = 8
-"""Random probes in each of the two sets."""
+"""Random probes in each of two sets, which make unbiased variances where traces are not exact."""
 QUIET = 0.05
 """Nats per e-fold of sigma and coordinate: with less than this the density hardly changes with the level of noise."""
 NODES = 8
@@ -102,11 +101,10 @@ def residual_curve(
     `sigma R = A - B` with `A = -dU/d(ln sigma)` and `B = sigma^2 (div s + |s|^2)`, each up to a constant of the level.
     With random probes, B is seen twice with errors that are independent, and variances are covariances of the two.
     """
-    size = frames.x[0].size
     rows = []
     for number, level in enumerate(sigma):
         one, other = jax.random.split(jax.random.fold_in(key, number))
-        found = _terms(energy, chart, frames.x, jnp.float32(level), one, other, size <= MOST_EXACT)
+        found = _terms(energy, chart, frames.x, jnp.float32(level), one, other)
         rate, first, second = (np.asarray(values, np.float64) / chart.dimension for values in found)
         share = frames.weights / frames.weights.sum()
         pairs = ((rate - first, rate - second), (rate, rate), (first, second))
@@ -122,7 +120,7 @@ def _deviation(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> floa
 
 @eqx.filter_jit
 def _terms(
-    energy: Energy, chart: Chart, x: Array, sigma: Array, key: PRNGKeyArray, probe_key: PRNGKeyArray, exact: bool
+    energy: Energy, chart: Chart, x: Array, sigma: Array, key: PRNGKeyArray, probe_key: PRNGKeyArray
 ) -> tuple[Array, Array, Array]:
     """`A`, and `B` twice: (frames,) each."""
     y = jax.vmap(chart.wrap)(x + sigma * draw_noise(key, chart, x))
@@ -131,13 +129,10 @@ def _terms(
         place, key = pair
         with jax.default_matmul_precision("float32"):
             rate = -jax.grad(energy.energy, argnums=2)(None, place, sigma)
-        if exact:
-            mean = jnp.mean(residuals(energy, None, place, sigma, exact_probes(place, chart)))
-            return rate, rate - mean, rate - mean
-        signs = jax.random.rademacher(key, (2 * PROBES, *place.shape), place.dtype)
-        means = jnp.mean(
-            residuals(energy, None, place, sigma, jax.vmap(chart.project)(signs)).reshape(2, PROBES), axis=1
-        )
+        means = [
+            jnp.mean(residuals(energy, None, place, sigma, trace_probes(place, chart, one, PROBES)))
+            for one in jax.random.split(key)
+        ]
         return rate, rate - means[0], rate - means[1]
 
     found = jax.lax.map(one, (y, jax.random.split(probe_key, x.shape[0])), batch_size=32)

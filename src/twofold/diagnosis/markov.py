@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from twofold.analysis.divergence import js_divergence
 from twofold.analysis.kinetics import by_replica
 from twofold.errors import UserError
 
@@ -123,8 +124,4 @@ def matrix_js(first: np.ndarray, second: np.ndarray) -> float:
 
     As in Two for One (Arts et al., JCTC 2023) and Plainer et al., NeurIPS 2025.
     """
-    p, q = (np.asarray(values, np.float64).ravel() / len(values) for values in (first, second))
-    m = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = np.where(p > 0, p * np.log(p / m), 0.0) + np.where(q > 0, q * np.log(q / m), 0.0)
-    return float(0.5 * parts.sum())
+    return float(js_divergence(np.ravel(first), np.ravel(second)))

@@ -21,6 +21,7 @@ from twofold.beads import Beads
 from twofold.diagnosis import thresholds
 from twofold.diagnosis.checks import Check, Findings, Threshold
 from twofold.diagnosis.verdict import ERRORS, judged, skipped
+from twofold.energy.rotations import random_rotations
 
 Energy = Callable[[Float[Array, "beads 3"]], Float[Array, ""]]
 Force = Callable[[Float[Array, "beads 3"]], Float[Array, "beads 3"]]
@@ -61,7 +62,7 @@ def symmetry(
     turned = thresholds.LEARNED if learned else thresholds.EXACT
     rng = np.random.default_rng(seed)
     count = len(frames.positions)
-    rotations = np.stack([random_rotation(rng) for _ in range(count)])
+    rotations = np.asarray(random_rotations(jax.random.key(seed), count), np.float64)
     shifts = rng.uniform(-1, 1, (count, 1, 3))
     none, still = np.broadcast_to(np.eye(3), (count, 3, 3)), np.zeros((count, 1, 3))
     checks += _moved(energy, force, frames.positions, rotations, still, "rotation", turned)
@@ -127,18 +128,6 @@ def curl_check(force: Force, positions: np.ndarray, seed: int = 0) -> Check:
         "paths, and does not sample any density that the model knows.",
     }
     return judged("symmetry.curl", "conservative force", value, thresholds.CURL, sentences)
-
-
-def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """A proper rotation (3, 3), evenly distributed (Shoemake 1992)."""
-    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
 
 
 def _moved(

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, energies
-from twofold.noise import NoiseSchedule
+from twofold.noise import NoiseSchedule, along_frames
 
 REACH = 3.0
 """Distance of two levels in ln sigma, times the root of twice the number of coordinates: the levels of a Gaussian then
@@ -48,7 +48,7 @@ def classification(
 
     Either order of a pair of levels must be equally likely.
     """
-    y = x + sigma.reshape((-1,) + (1,) * (x.ndim - 1)) * noise
+    y = x + along_frames(sigma, x) * noise
     both = energies(model, system, jnp.concatenate([y, y]), jnp.concatenate([sigma, other]))
     here, there = jnp.split(both, 2)
     return jax.nn.softplus(here - there)

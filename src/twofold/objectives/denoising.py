@@ -8,6 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, scores
+from twofold.noise import along_frames
+from twofold.objectives.traces import trace_probes
 
 
 def _squares(values: Array) -> Float[Array, " batch"]:
@@ -16,10 +18,6 @@ def _squares(values: Array) -> Float[Array, " batch"]:
 
 def _products(left: Array, right: Array) -> Float[Array, " batch"]:
     return jnp.sum((left * right).reshape(left.shape[0], -1), -1)
-
-
-def _spread(values: Float[Array, " batch"], like: Array) -> Array:
-    return values.reshape((-1,) + (1,) * (like.ndim - 1))
 
 
 def draw_noise(key: PRNGKeyArray, chart: Chart, x: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
@@ -31,7 +29,7 @@ def plain(
     model: Energy, system: System, x: Float[Array, "batch ..."], noise: Array, sigma: Float[Array, " batch"]
 ) -> Float[Array, " batch"]:
     """`1/2 |s(y) + eps/sigma|^2` with `y = x + sigma eps` (Vincent, Neural Comput. 23, 1661, 2011)."""
-    level = _spread(sigma, x)
+    level = along_frames(sigma, x)
     return 0.5 * _squares(scores(model, system, x + level * noise, sigma) + noise / level)
 
 
@@ -44,7 +42,7 @@ def antithetic(
     `|eps|^2/(2 sigma^2)`. As sigma goes to zero the second term becomes Hutchinson's estimate of the divergence of the
     score, and the loss implicit score matching: its variance stays bounded where that of the plain one explodes.
     """
-    level = _spread(sigma, x)
+    level = along_frames(sigma, x)
     both = jnp.concatenate([x + level * noise, x - level * noise])
     plus, minus = jnp.split(scores(model, system, both, jnp.concatenate([sigma, sigma])), 2)
     return 0.25 * (_squares(plus) + _squares(minus)) + _products(noise, plus - minus) / (2.0 * sigma)
@@ -58,8 +56,8 @@ def level_weight(sigma: Float[Array, " batch"], softening: float) -> Float[Array
 LOSSES: dict[str, Callable[..., Float[Array, " batch"]]] = {"antithetic": antithetic, "denoising": plain}
 
 
-EXACT_TRACE = 24
-"""Coordinates up to which the divergence is exact; beyond, it is estimated by as many random probes."""
+PROBES = 24
+"""Random probes of the divergence, where it has too many coordinates to be exact."""
 
 
 def implicit(
@@ -76,21 +74,15 @@ def implicit(
     clean density: it holds the bias of the blur and the error of the network. The divergence is exact for few
     coordinates, otherwise Hutchinson's estimate with random signs, the same for every `sigma` with the same `key`.
     """
-    shape, size = x.shape[1:], x[0].size
 
     def one(frame: Array, key: PRNGKeyArray) -> Array:
         def score(y: Array) -> Array:
             return model.score(system, y, sigma)
 
-        if size <= EXACT_TRACE:
-            probes = jnp.eye(size).reshape(size, *shape)
-        else:
-            probes = jax.random.rademacher(key, (EXACT_TRACE, *shape), x.dtype)
-        probes = jax.vmap(chart.project)(probes)
+        probes = trace_probes(frame, chart, key, PROBES)
         value, push = jax.linearize(score, frame)
         traces = jnp.sum(jax.vmap(push)(probes) * probes, axis=tuple(range(1, probes.ndim)))
-        divergence = jnp.sum(traces) if size <= EXACT_TRACE else jnp.mean(traces)
-        return 0.5 * jnp.sum(value**2) + divergence
+        return 0.5 * jnp.sum(value**2) + jnp.mean(traces)
 
     with jax.default_matmul_precision("float32"):
         return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=64)

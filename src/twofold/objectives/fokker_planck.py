@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System
+from twofold.objectives.traces import exact_probes, random_probes
 
 
 def residuals(
@@ -28,8 +29,7 @@ def residuals(
     """`R` of one conformation, once with each probe in place of the trace (Hutchinson 1990).
 
     One sweep: reverse mode gives the score and `dU/dsigma` together, forward mode through it the curvature along each
-    probe. Probes with the covariance of the unit matrix make every entry an unbiased estimate; the rows of the unit
-    matrix itself, scaled by the root of their number, make the mean of the entries exact.
+    probe. Random probes make every entry an unbiased estimate, `exact_probes` the mean of the entries exact.
     """
 
     def slopes(y: Array) -> tuple[Array, Array]:
@@ -40,12 +40,6 @@ def residuals(
         gradient, push, rate = jax.linearize(slopes, y, has_aux=True)
         curvatures = jnp.sum(jax.vmap(push)(probes) * probes, axis=tuple(range(1, probes.ndim)))
     return -rate - sigma * (jnp.sum(gradient**2) - curvatures)
-
-
-def exact_probes(y: Float[Array, ...], chart: Chart) -> Float[Array, "probes ..."]:
-    """Probes whose mean residual is exact: the rows of the unit matrix; for few coordinates."""
-    rows = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
-    return jnp.sqrt(y.size) * jax.vmap(chart.project)(rows)
 
 
 def residual(
@@ -74,14 +68,12 @@ def fokker_planck(
     of the trace, and so punish curvature.
     """
     groups, members = y.shape[:2]
-    shape = y.shape[2:]
 
     def pair(one: Array, level: Array, key: PRNGKeyArray) -> Array:
         if exact:
             value = jnp.mean(residuals(model, system, one, level, exact_probes(one, chart)))
             return jnp.stack([value, value])
-        signs = jax.random.rademacher(key, (2, *shape), one.dtype)
-        return residuals(model, system, one, level, jax.vmap(chart.project)(signs))
+        return residuals(model, system, one, level, random_probes(one, chart, key, 2))
 
     keys = jax.random.split(key, (groups, members))
     found = jax.vmap(lambda ys, level, ks: jax.vmap(lambda a, k: pair(a, level, k))(ys, ks))(y, sigma, keys)

@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, scores
+from twofold.noise import along_frames
 from twofold.objectives.denoising import draw_noise, plain
 
 
@@ -55,14 +56,14 @@ def stable_noise(
     if stability == 2.0:
         return gaussian
     factor = variance_factor(jax.random.fold_in(key, 1), x.shape[0], stability)
-    return jnp.sqrt(factor).reshape((-1,) + (1,) * (x.ndim - 1)) * gaussian
+    return along_frames(jnp.sqrt(factor), x) * gaussian
 
 
 def fractional_scores(
     model: Energy, system: System, y: Float[Array, "batch ..."], sigma: Float[Array, " batch"], stability: float
 ) -> Float[Array, "batch ..."]:
     """Fractional scores `S = sigma^(2-alpha) s` of a model that was trained with `fractional`."""
-    return sigma.reshape((-1,) + (1,) * (y.ndim - 1)) ** (2.0 - stability) * scores(model, system, y, sigma)
+    return along_frames(sigma, y) ** (2.0 - stability) * scores(model, system, y, sigma)
 
 
 def fractional(
@@ -82,6 +83,6 @@ def fractional(
     value = plain(model, system, x, noise, sigma)
     if stability == 2.0:
         return value
-    y = x + sigma.reshape((-1,) + (1,) * (x.ndim - 1)) * noise
+    y = x + along_frames(sigma, x) * noise
     squares = jnp.sum(y.reshape(y.shape[0], -1) ** 2, -1)
     return value / (1.0 + squares / (x[0].size * (1.0 + sigma**2)))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twofold.beads import Beads
+from twofold.diagnosis.checks import Diagnosis
 
 SetKey = Literal["reference", "samples", "simulation", "basin", "noised"]
 State = Literal["agree", "close", "differ", "unknown"]
@@ -166,6 +167,8 @@ class ReportContent:
     seeds: Mapping[str, Any] = field(default_factory=dict)
     levels: Sequence[Any] = ()
     """Energies at several levels of noise (`report.energies.NoisedEnergy`), of a particle in an external potential."""
+    diagnosis: Diagnosis | None = None
+    """What `twofold diagnose` asked of the model."""
     notes: Sequence[str] = ()
     """Plain sentences under the verdict: what was left out, what to be careful about."""
     created: str = ""

@@ -12,9 +12,9 @@ import numpy as np
 
 from twofold.diagnosis.checks import Check, Curve, Diagnosis, Line
 from twofold.files.atomic import write_text
+from twofold.report.document import Section, document
 from twofold.report.figures import Figure
 from twofold.report.numerals import MISSING, is_number, number, plus_minus
-from twofold.report.page import Section, document
 from twofold.report.svg import Plot, log_ticks, marker
 
 GROUPS = {
@@ -70,6 +70,13 @@ def section(diagnosis: Diagnosis, group: str) -> str:
     words = "".join(f'<p class="hint">{escape(note)}</p>' for note in notes)
     drawn = f'<div class="two">{"".join(figures)}</div>' if figures else ""
     return check_table(checks) + words + drawn
+
+
+def summary(diagnosis: Diagnosis) -> str:
+    """All groups below one another, as a section of another page."""
+    found = [(group, section(diagnosis, group)) for group in GROUPS]
+    parts = [f"<h3>{escape(GROUPS[group][1])}</h3>{body}" for group, body in found if body]
+    return f'<p class="lead">{escape(diagnosis.sentence)}</p>' + "".join(parts)
 
 
 def _head(diagnosis: Diagnosis, title: str, facts: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -35,10 +36,10 @@ class Landscape(eqx.Module):
     """
 
     name: eqx.AbstractClassVar[str]
-    thermal: eqx.AbstractClassVar[float]
-    mass: eqx.AbstractClassVar[float]
+    thermal: ClassVar[float] = 1.0
+    mass: ClassVar[float] = 1.0
+    friction: ClassVar[float] = 1.0
     timestep_fs: eqx.AbstractClassVar[float]
-    friction: eqx.AbstractClassVar[float]
     frame_ps: eqx.AbstractClassVar[float]
     window: eqx.AbstractClassVar[tuple[tuple[float, float], ...]]
 

@@ -17,10 +17,7 @@ from twofold.systems.mixture import GaussianMixture
 class _MixtureLandscape(Landscape):
     """A Gaussian mixture, sampled exactly."""
 
-    thermal: ClassVar[float] = 1.0
-    mass: ClassVar[float] = 1.0
     timestep_fs: ClassVar[float] = 50.0
-    friction: ClassVar[float] = 1.0
     frame_ps: ClassVar[float] = 1.0
 
     @property
@@ -68,10 +65,7 @@ class Checkerboard(Landscape):
     """Even density on the eight dark squares of a board of four by four, each of side 2."""
 
     name: ClassVar[str] = "checkerboard"
-    thermal: ClassVar[float] = 1.0
-    mass: ClassVar[float] = 1.0
     timestep_fs: ClassVar[float] = 10.0
-    friction: ClassVar[float] = 1.0
     frame_ps: ClassVar[float] = 1.0
     window: ClassVar[tuple[tuple[float, float], ...]] = ((-5.0, 5.0), (-5.0, 5.0))
 
@@ -109,7 +103,6 @@ class MuellerBrown(Landscape):
     thermal: ClassVar[float] = 23.0
     mass: ClassVar[float] = 0.5
     timestep_fs: ClassVar[float] = 5.0
-    friction: ClassVar[float] = 1.0
     frame_ps: ClassVar[float] = 0.25
     window: ClassVar[tuple[tuple[float, float], ...]] = ((-1.8, 1.1), (-0.5, 2.0))
 
@@ -133,8 +126,6 @@ class Prinz(Landscape):
     """Four wells on a line (Prinz et al., J. Chem. Phys. 134, 174105, 2011)."""
 
     name: ClassVar[str] = "prinz"
-    thermal: ClassVar[float] = 1.0
-    mass: ClassVar[float] = 1.0
     timestep_fs: ClassVar[float] = 5.0
     friction: ClassVar[float] = 10.0
     frame_ps: ClassVar[float] = 0.25

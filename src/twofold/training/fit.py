@@ -139,7 +139,7 @@ class _Fit:
                 depth=settings.depth,
             )
         self.built = built
-        self.settings = _with_defaults(settings, built)
+        self.settings = with_recipe(settings, built)
         _check_stability(self.settings, built)
         self.data = training_data(self.built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
         self.unseen = training_data(self.built.chart, jnp.asarray(held_out.positions), jnp.asarray(held_out.weights))
@@ -290,7 +290,8 @@ def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any)
     return jnp.mean(jax.lax.map(lambda one: trainer.loss(parameters, data, one), keys))
 
 
-def _with_defaults(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
+def with_recipe(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
+    """Settings in which what was left open is as it suits the architecture."""
     defaults = asdict(built.recipe)
     if settings.stability < 2:
         defaults["loss"] = "denoising"

@@ -16,7 +16,7 @@ from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, trainable
 from twofold.energy.experts import Experts
 from twofold.energy.rotations import random_rotations
-from twofold.noise import NoiseSchedule, TimeSchedule
+from twofold.noise import NoiseSchedule, TimeSchedule, along_frames
 from twofold.objectives import (
     LOSSES,
     classification,
@@ -149,7 +149,7 @@ class Trainer(eqx.Module):
         sigma = self._levels_up_to(self.settings.fokker_planck_largest).draw(levels, groups)
         # frames come in order of time
         x = jax.random.permutation(order, draw_frames(data, frames, groups * members))
-        y = x + jnp.repeat(sigma, members).reshape((-1,) + (1,) * (x.ndim - 1)) * draw_noise(noise, self.chart, x)
+        y = x + along_frames(jnp.repeat(sigma, members), x) * draw_noise(noise, self.chart, x)
         grouped = y.reshape(groups, members, *y.shape[1:])
         return jnp.mean(fokker_planck(model, self.system, self.chart, grouped, sigma, probes))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from twofold.energy.experts import OVERLAP
 from twofold.errors import UserError
@@ -55,6 +55,12 @@ class TrainingSettings(BaseModel):
     checkpoint_seconds: float = Field(30.0, gt=0, description="time between checkpoints")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
+    @model_validator(mode="after")
+    def _one_of_the_experts_is_plain(self) -> TrainingSettings:
+        if self.experts_plain and not self.experts:
+            raise ValueError("experts_plain has no expert to change; give levels of noise as experts")
+        return self
+
     @field_serializer("experts")
     def _experts_as_in_json(self, value: tuple[float, ...]) -> list[float]:
         # settings of a run are compared with those that were stored, where there are only lists
@@ -84,5 +90,6 @@ def load_settings(path: str | Path | None, **given: Any) -> TrainingSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        what = f"setting {name} = {values.get(name)!r}" if name else "settings"
         known = ", ".join(TrainingSettings.model_fields)
-        raise UserError(f"setting {name} = {values.get(name)!r}: {first['msg']}", f"settings are {known}") from error
+        raise UserError(f"{what}: {first['msg']}", f"settings are {known}") from error

@@ -1,0 +1,124 @@
+"""How to undo the noise of the force field: not at all, in frames by a step of the flow, or in forces by extrapolation.
+
+    python benchmarks/blur.py runs/mueller-brown runs/ala2 --out runs/bench-blur --write benchmarks/blur.md
+
+Each run is simulated at several levels of noise and scored against its clean held-out frames. With the frames of one
+simulation at a level come two rows: as they are, and freed by one step of the probability flow. The third row is a
+simulation with forces extrapolated from that level and twice that level to none.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from common import command_line, header, table
+
+from twofold import fitting
+from twofold.analysis.divergence import js_2d, pmf_error_2d
+from twofold.analysis.observables import distances, torsions
+from twofold.ensemble import Ensemble
+from twofold.model import Model
+from twofold.molecular_dynamics import deblurred, simulated_with
+from twofold.run_folder import RunFolder
+from twofold.simulation.export import record_ensemble
+
+BINS = 60
+COLUMNS = (
+    "run", "sigma over smallest", "blur undone in", "JS", "PMF error", "bond widths, largest excess, %",
+    "replica-steps/s",
+)  # fmt: skip
+
+
+def main(
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(help="folders of runs that are fitted")],
+    /,
+    out: Path,
+    factors: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0),
+    replicas: int = 200,
+    frames: int = 250,
+    frame_ps: float = 0.8,
+    write: Path | None = None,
+) -> None:
+    """Run the benchmark and print its table."""
+    lines = header("Undoing the blur of the noise", command_line())
+    rows: list[tuple[Any, ...]] = []
+    for folder in runs:
+        model = fitting.load(folder)
+        _, reference = RunFolder(folder).read_data()
+        for factor in factors:
+            settings = {"replicas": replicas, "length_ps": frames * frame_ps, "frame_ps": frame_ps, "seed": 0}
+            settings["sigma"] = factor * model.schedule.smallest
+            rows += rows_of(model, reference, out / folder.name / f"{factor:g}", factor, settings)
+        print("\n".join(table(COLUMNS, rows)), flush=True)
+    lines += [
+        f"{replicas} x {frames} frames, {frame_ps:g} ps apart, from samples; {BINS} x {BINS} bins; bond widths against "
+        "those of the clean held-out frames.",
+        "",
+        *table(COLUMNS, rows),
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if write:
+        write.write_text(text + "\n", encoding="utf-8")
+
+
+def rows_of(
+    model: Model, reference: Ensemble, folder: Path, factor: float, settings: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Three rows: one level of noise."""
+    rows = []
+    for deblur in ("frames", "forces"):
+        path = folder / f"{deblur}.dcd"
+        if not path.with_suffix(".json").is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            model.simulate(path, deblur=deblur, **settings)
+        files, head = simulated_with(model, path)
+        raw = record_ensemble(files.record).positions
+        rate = f"{model_rate(files.summary):.3g}"
+        head_cells = (reference.source.get("landscape", "ala2"), f"{factor:g}")
+        if deblur == "frames":
+            rows.append((*head_cells, "nothing", *scores(raw, reference), rate))
+        rows.append((*head_cells, deblur, *scores(deblurred(model, raw, head.notes), reference), rate))
+    return rows
+
+
+def model_rate(summary: Path) -> float:
+    """Replica-steps in a second."""
+    return json.loads(summary.read_text(encoding="utf-8"))["speed"]["rate"]
+
+
+def scores(positions: np.ndarray, reference: Ensemble) -> tuple[str, str, str]:
+    """JS, PMF error and the largest excess of a bond's width."""
+    found, seen = plane(positions, reference), plane(reference.positions, reference)
+    low, high = seen.min(0), seen.max(0)
+    scaled = [(one - low) / (high - low) for one in (found, seen)]
+    js = js_2d(*scaled, bins=BINS, y_weights=reference.weights, window=(0.0, 1.0))
+    pmf = pmf_error_2d(*scaled, bins=BINS, y_weights=reference.weights, window=(0.0, 1.0))
+    return f"{js:.4f}", f"{pmf:.3f}", excess(positions, reference)
+
+
+def plane(positions: np.ndarray, reference: Ensemble) -> np.ndarray:
+    """The two coordinates (frames, 2) that are compared: of the particle, or phi and psi."""
+    if "landscape" in reference.source:
+        return positions[:, 0, :2]
+    rows = [next(iter(reference.beads.torsions_named(name).values())) for name in ("phi", "psi")]
+    return torsions(positions, np.array(rows))
+
+
+def excess(positions: np.ndarray, reference: Ensemble) -> str:
+    """In percent; empty without bonds."""
+    if not len(reference.beads.bonds):
+        return ""
+    lengths, there = (distances(one, reference.beads.bonds) for one in (positions, reference.positions))
+    share = reference.weights / reference.weights.sum()
+    width = np.sqrt(share @ (there - share @ there) ** 2)
+    ratio = lengths.std(axis=0) / width - 1
+    return f"{100 * ratio[np.abs(ratio).argmax()]:+.1f}"
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

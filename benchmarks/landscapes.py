@@ -1,0 +1,239 @@
+"""The default recipe on two landscapes whose density is known: Mueller-Brown, and the mixture of two modes 20/80.
+
+    python benchmarks/landscapes.py runs/bench-landscapes --write benchmarks/landscapes.md
+
+Mueller-Brown: simulations against fresh reference chains in the published window, what such chains score among
+themselves, and the free-energy difference of the two deepest basins, exact, of chains, and of the model. The mixture:
+minima of the energy at the smallest noise, and populations by quadrature, since no simulation crosses 25 kT.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+from typing import Annotated, ClassVar, NamedTuple
+
+import numpy as np
+import tyro
+from common import command_line, header, spread, table
+
+from twofold import fitting
+from twofold.analysis.divergence import js_2d, pmf_error_2d
+from twofold.analysis.uncertainty import jackknife
+from twofold.model import Model
+from twofold.molecular_dynamics import deblurred, simulated_with
+from twofold.run_folder import RunFolder
+from twofold.simulation.export import record_ensemble
+from twofold.systems.landscape import Landscape
+from twofold.systems.toys import LANDSCAPES, MuellerBrown
+from twofold.units import thermal_energy
+
+BINS = 100
+FRAMES = 100_000
+MANY = 1_000_000
+CHAINS = 100
+FLOORS = 5
+SEEDS_OF_REFERENCE = 1000
+"""Fresh chains have seeds from here on, which no training set has."""
+
+
+class Fine(MuellerBrown):
+    """Mueller-Brown whose chains have a shorter time step, to see what that of the others does."""
+
+    timestep_fs: ClassVar[float] = 1.0
+
+
+class Scores(NamedTuple):
+    """Divergence in nats and PMF error in (kT)^2 of two sets of points."""
+
+    js: float
+    pmf: float
+
+
+def main(
+    folder: Annotated[
+        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
+    ],
+    /,
+    seeds: int = 3,
+    steps: int = 20_000,
+    write: Path | None = None,
+) -> None:
+    """Run the benchmark and print its tables."""
+    lines = header("Landscapes with known densities", command_line())
+    lines += mueller_brown(folder / "mueller-brown", seeds, steps)
+    lines += mixture(folder / "mixture", seeds, steps)
+    text = "\n".join(lines)
+    print(text)
+    if write:
+        write.write_text(text + "\n", encoding="utf-8")
+
+
+def fitted(name: str, out: Path, frames: int, seed: int, steps: int) -> Model:
+    """A model of `frames` training frames by the default recipe; a finished fit is read back."""
+    if not (RunFolder(out).model / "model.json").is_file():
+        fitting.fit(name, out=out, frames=frames * 5 // 4, held_out_fraction=0.2, seed=seed, steps=steps)
+    return fitting.load(out)
+
+
+def compared(points: np.ndarray, reference: np.ndarray, landscape: Landscape) -> Scores:
+    """Scores in the published bins: JS over the range of both sets, PMF error within the window."""
+    (low_x, high_x), (low_y, high_y) = landscape.window
+    unit = np.array([high_x - low_x, high_y - low_y])
+    scaled = [(one - [low_x, low_y]) / unit for one in (points, reference)]
+    return Scores(js_2d(points, reference, bins=BINS, window=None), pmf_error_2d(*scaled, bins=BINS, window=(0.0, 1.0)))
+
+
+def difference(points: np.ndarray, landscape: Landscape) -> float:
+    """Free energy of the second basin over that of the first, with the sign turned: ln of the ratio of populations."""
+    first, second = (float(inside(points).mean()) for inside in landscape.basins().values())
+    return math.log(second / first)
+
+
+def with_error(points: np.ndarray, landscape: Landscape) -> tuple[float, float]:
+    """`difference` with its jackknife error over chains; points lie one chain after the other."""
+    groups = np.arange(len(points)) * CHAINS // len(points)
+    return jackknife(lambda index: difference(points[index], landscape), groups)
+
+
+def mueller_brown(folder: Path, seeds: int, steps: int) -> list[str]:
+    """Both halves of the question: the density, and the weights of the two deepest basins."""
+    landscape = LANDSCAPES["mueller-brown"]
+    fresh = [landscape.reference(FRAMES, SEEDS_OF_REFERENCE + k) for k in range(FLOORS + 1)]
+    floors = [compared(one, fresh[0], landscape) for one in fresh[1:]]
+    limits = Scores(*(statistics.fmean(column) + 2 * statistics.stdev(column) for column in zip(*floors, strict=True)))
+    exact = list(landscape.populations().values())
+    true = math.log(exact[1] / exact[0])
+    rows, energies = [], []
+    for seed in range(seeds):
+        model = fitted("mueller-brown", folder / f"{seed}" / "run", FRAMES, seed, steps)
+        training, _ = RunFolder(folder / f"{seed}" / "run").read_data()
+        frames = simulated(model, folder / f"{seed}" / "simulation.dcd", seed)
+        thin = frames.reshape(CHAINS, -1, 2)[:, : FRAMES // CHAINS].reshape(-1, 2)
+        scores = compared(thin, fresh[0], landscape)
+        drawn = model.sample(FRAMES, seed=seed).positions[:, 0, :2]
+        iid = compared(drawn, fresh[0], landscape)
+        seen = with_error(training.positions[:, 0, :2], landscape)
+        moved = with_error(frames, landscape)
+        energies.append(quadrature(model, landscape))
+        rows.append((seed, *(f"{value:.4f}" for value in (*iid, *scores)), plain(seen), plain(moved), energies[-1]))
+    columns = (
+        "seed", "i.i.d. JS", "i.i.d. PMF", "simulation JS", "simulation PMF", "ΔF training set, kT",
+        "ΔF simulation, kT", "ΔF energy, kT",
+    )  # fmt: skip
+    found = [f"{statistics.fmean(column):.4f} ± {statistics.stdev(column):.4f}" for column in zip(*floors, strict=True)]
+    rows = [(*row[:-1], f"{row[-1]:.3f}") for row in rows]
+    lines = [
+        "## Mueller-Brown",
+        "",
+        f"{FRAMES:,} training frames, {steps:,} updates; simulation {CHAINS} x {MANY // CHAINS:,} frames from samples, "
+        f"of which {FRAMES:,} (the first of each replica) are scored against fresh chains as many frames long, in "
+        f"{BINS} x {BINS} bins; ΔF from all {MANY:,}. Frames are freed of the noise of sigma* by one step of the "
+        f"probability flow. Fresh chains among themselves ({FLOORS} sets): JS {found[0]}, PMF error {found[1]}; "
+        f"targets for simulations: JS <= {limits.js:.4f}, PMF error <= {limits.pmf:.4f} (mean + 2 sd). "
+        f"Exact ΔF: {true:.3f} kT; target: within 2 x 0.057 kT of it. ΔF by quadrature of the model's energy at the "
+        "smallest noise.",
+        "",
+        *table(columns, rows),
+    ]
+    return lines + integrator(landscape, true)
+
+
+def plain(value: tuple[float, float]) -> str:
+    """A value with its error."""
+    return f"{value[0]:.3f} ± {value[1]:.3f}"
+
+
+def simulated(model: Model, path: Path, seed: int) -> np.ndarray:
+    """Frames (MANY, 2) of `CHAINS` replicas, one after the other, without blur."""
+    landscape = LANDSCAPES["mueller-brown"]
+    if not path.with_suffix(".json").is_file():
+        model.simulate(
+            path,
+            replicas=CHAINS,
+            length_ps=MANY // CHAINS * landscape.frame_ps,
+            frame_ps=landscape.frame_ps,
+            timestep_fs=landscape.timestep_fs,
+            seed=seed,
+        )
+    files, head = simulated_with(model, path)
+    return deblurred(model, record_ensemble(files.record).positions, head.notes)[:, 0, :2]
+
+
+def quadrature(model: Model, landscape: Landscape) -> float:
+    """`difference` of the density `exp(-U)` at the smallest noise."""
+    points, mass, _ = boltzmann(model, landscape)
+    first, second = (mass[inside(points)].sum() for inside in landscape.basins().values())
+    return float(np.log(second / first))
+
+
+def boltzmann(model: Model, landscape: Landscape, cells: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres of cells (cells^2, 2) of the window, their probability, and energies (cells, cells) in kT from zero."""
+    edges = [np.linspace(low, high, cells + 1) for low, high in landscape.window]
+    mesh = np.meshgrid(*[(side[1:] + side[:-1]) / 2 for side in edges], indexing="ij")
+    points = np.stack([axis.ravel() for axis in mesh], -1)
+    positions = np.zeros((len(points), 1, 3), np.float32)
+    positions[:, 0, :2] = points
+    energy = model.energy(positions, sigma=model.schedule.smallest) / thermal_energy(model.temperature)
+    energy = energy.astype(np.float64) - energy.min()
+    mass = np.exp(-energy)
+    return points, mass / mass.sum(), energy.reshape(cells, cells)
+
+
+def integrator(landscape: Landscape, true: float) -> list[str]:
+    """What the time step alone does: chains on the exact energy."""
+    rows = []
+    for one in (landscape, Fine()):
+        points = one.reference(MANY, SEEDS_OF_REFERENCE)
+        energy = landscape.grid_energy(points)
+        groups = np.arange(MANY) * CHAINS // MANY
+        mean = jackknife(lambda index, energy=energy: float(energy[index].mean()), groups)
+        rows.append((f"{one.timestep_fs:g}", plain(with_error(points, landscape)), plain(mean)))
+    edges = [np.linspace(low - 0.7, high + 0.7, 801) for low, high in landscape.window]
+    mass = landscape.probabilities(edges, order=2)
+    mesh = np.stack(np.meshgrid(*[(side[1:] + side[:-1]) / 2 for side in edges], indexing="ij"), -1)
+    average = float(np.sum(mass.ravel() * landscape.grid_energy(mesh.reshape(-1, 2))))
+    rows.append(("exact", f"{true:.3f}", f"{average:.3f}"))
+    lead = f"Bias of the integrator: {MANY:,} frames of LangevinMiddle on the exact energy."
+    return [lead, "", *table(("time step, fs", "ΔF, kT", "mean energy, kT"), rows)]
+
+
+def mixture(folder: Path, seeds: int, steps: int) -> list[str]:
+    """Minima and populations of the two-mode mixture."""
+    landscape = LANDSCAPES["double-well-2d"]
+    rows = []
+    for seed in range(seeds):
+        model = fitted("double-well-2d", folder / f"{seed}" / "run", FRAMES // 10, seed, steps)
+        training, _ = RunFolder(folder / f"{seed}" / "run").read_data()
+        points, mass, energy = boltzmann(model, landscape)
+        inside = landscape.basins()["left"]
+        share, seen = 100 * mass[inside(points)].sum(), 100 * inside(training.positions[:, 0, :2]).mean()
+        depths = sorted(energy[minima(energy)])
+        places = ", ".join(f"{depth:.2f}" for depth in depths)
+        rows.append((seed, len(depths), places, f"{seen:.2f}", f"{share:.2f}", f"{abs(share - 20):.2f}"))
+    columns = (
+        "seed", "minima", "their energies, kT", "small mode in training frames, %", "small mode by quadrature, %",
+        "off by, points",
+    )  # fmt: skip
+    lead = (
+        f"{FRAMES // 10:,} training frames, {steps:,} updates. Every local minimum of the energy at the smallest noise "
+        "on a grid of 400 x 400 cells of the window counts. Target: two, and the small mode at 20 ± 2 %."
+    )
+    shares = spread([float(row[4]) for row in rows], 4)
+    return ["## Two-mode mixture 20/80", "", lead, "", *table(columns, rows), f"Small mode: {shares} %.", ""]
+
+
+def minima(energy: np.ndarray) -> np.ndarray:
+    """Which cells (mask) lie lower than all their eight neighbours; those at the edge of the grid do not count."""
+    middle = energy[1:-1, 1:-1]
+    found = np.ones_like(middle, bool)
+    for i in range(3):
+        for j in range(3):
+            if (i, j) != (1, 1):
+                found &= middle < energy[i : i + middle.shape[0], j : j + middle.shape[1]]
+    return np.pad(found, 1)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

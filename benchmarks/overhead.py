@@ -1,0 +1,95 @@
+"""What the Fokker-Planck term costs: time of an update with it over that without, as the accuracy table has it.
+
+    python benchmarks/overhead.py --write benchmarks/overhead.md
+
+Both are compiled, then timed in turns, so that whatever else the machine does weighs on both alike.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from common import command_line, header, table
+
+from twofold import architectures, packaged
+from twofold.ensemble import Ensemble
+from twofold.files.readers import read_trajectory
+from twofold.systems.toys import LANDSCAPES
+from twofold.training.fit import with_recipe
+from twofold.training.loop import Trainer, training_data
+from twofold.training.settings import load_settings
+
+FRAMES = 20_000
+WEIGHT = 2.0
+
+
+def main(
+    systems: tuple[str, ...] = ("double-well-2d", "mueller-brown", "ala2"),
+    updates: int = 200,
+    rounds: int = 9,
+    write: Path | None = None,
+) -> None:
+    """Run the benchmark and print its table."""
+    lines = header("Time of an update with and without the Fokker-Planck term", command_line())
+    rows = [row(name, updates, rounds) for name in systems]
+    settings = load_settings(None)
+    lines += [
+        f"Antithetic loss. The residual is looked at every {settings.fokker_planck_every} updates, at "
+        f"{settings.fokker_planck_groups} levels with {settings.fokker_planck_members} frames each, with two probes. "
+        f"Medians of {rounds} rounds of {updates} updates, with and without in turns.",
+        "",
+        *table(("system", "without, ms", "with, ms", "ratio", "smallest and largest ratio", "target"), rows),
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if write:
+        write.write_text(text + "\n", encoding="utf-8")
+
+
+def row(name: str, updates: int, rounds: int) -> tuple[Any, ...]:
+    """Times of one system."""
+    training = frames_of(name)
+    runs = [timed(training, weight, updates, rounds) for weight in (0.0, WEIGHT)]
+    pairs = []
+    for _ in range(rounds):
+        pairs.append([run() for run in runs])
+    ratios = [with_it / without for without, with_it in pairs]
+    without, with_it = (1000 * statistics.median(column) / updates for column in zip(*pairs, strict=True))
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    return name, f"{without:.2f}", f"{with_it:.2f}", f"{statistics.median(ratios):.2f}", spread, "<= 1.5"
+
+
+def frames_of(name: str) -> Ensemble:
+    """Training frames of a landscape or of the packaged molecule."""
+    if name in LANDSCAPES:
+        return LANDSCAPES[name].ensemble(FRAMES, 0)
+    data = packaged.ala2()
+    return read_trajectory(data.topology, data.training[:1], temperature=data.temperature)
+
+
+def timed(training: Ensemble, weight: float, updates: int, rounds: int) -> Any:
+    """A function that makes `updates` more updates and says how long they took."""
+    built = architectures.build("auto", training, jax.random.key(0))
+    asked = load_settings(None, steps=updates * (rounds + 1), fokker_planck=weight)
+    trainer = Trainer(built.energy, built.chart, None, built.schedule, with_recipe(asked, built))
+    data = training_data(built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
+    many = trainer.many(updates)
+    state, _ = jax.block_until_ready(many(trainer.initial(built.energy, jax.random.key(1)), data))
+
+    def run() -> float:
+        nonlocal state
+        start = time.perf_counter()
+        state, _ = jax.block_until_ready(many(state, data))
+        return time.perf_counter() - start
+
+    return run
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
