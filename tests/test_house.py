@@ -6,15 +6,15 @@ from pathlib import Path
 import twofold
 
 ROOMS = (
-    "errors units space fixed interrupt",
-    "beads bond_graph bonding selection mapping groups ensemble",
+    "errors units bond_graph space fixed interrupt",
+    "beads bonding selection mapping groups ensemble force_mapping",
     "files packaged run_folder",
     "chart noise energy",
     "objectives sampling simulation systems",
     "architectures model",
     "training",
     "analysis",
-    "fitting molecular_dynamics",
+    "force_check fitting molecular_dynamics",
     "diagnosis",
     "report",
     "evaluation diagnosing",

@@ -5,6 +5,7 @@ import pytest
 import peptides
 from twofold.bonding import atom_bonds
 from twofold.errors import UserError
+from twofold.force_mapping import basic_map
 from twofold.mapping import build_mapping
 from twofold.space import wrap
 
@@ -160,7 +161,7 @@ def test_caps_that_are_patches_within_a_residue():
 def test_forces_are_summed_over_what_a_bead_stands_for(dipeptide):
     mapping = build_mapping(dipeptide, "heavy")
     forces = np.random.default_rng(0).normal(size=(3, 22, 3))
-    mapped = mapping.forces(forces)
+    mapped = basic_map(mapping, np.zeros((0, 2), int)).forces(forces)
     assert mapped.sum(axis=1) == pytest.approx(forces.sum(axis=1), abs=1e-5)
     assert mapped[:, 0] == pytest.approx(forces[:, :4].sum(axis=1), abs=1e-6)
 
@@ -203,7 +204,7 @@ def test_groups_from_yaml(dipeptide, tmp_path):
     assert found[:, 1] == pytest.approx(0.25 * frames[:, 6] + 0.25 * frames[:, 8] + 0.5 * frames[:, 14], abs=1e-6)
     assert found[:, 2] == pytest.approx(frames[:, 10], abs=1e-6)
     # The bead of one atom is not reached by the mapping of single atoms, whose number equals that of the beads.
-    assert mapping.forces(frames)[:, 2] == pytest.approx(frames[:, 10], abs=1e-6)
+    assert basic_map(mapping, np.zeros((0, 2), int)).forces(frames)[:, 2] == pytest.approx(frames[:, 10], abs=1e-6)
 
 
 def test_groups_that_overlap_have_positions_but_no_forces(dipeptide, tmp_path):
@@ -213,7 +214,7 @@ def test_groups_that_overlap_have_positions_but_no_forces(dipeptide, tmp_path):
     assert mapping.beads.bonds.tolist() == [[0, 1]]
     assert mapping.positions(peptides.wiggled()).shape == (30, 2, 3)
     with pytest.raises(UserError, match="share atoms"):
-        mapping.forces(peptides.wiggled())
+        basic_map(mapping, np.zeros((0, 2), int))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from twofold.energy import (
     fractional,
     internal,
     network,
+    particles,
     priors,
     tables,
     transformer,
@@ -38,6 +39,7 @@ from twofold.energy.contacts import excluded_volume
 from twofold.energy.experts import OVERLAP, Experts, PlainScore
 from twofold.energy.flat import FlatEnergy
 from twofold.energy.internal import InternalEnergy, chain_features, far_pairs
+from twofold.energy.particles import ParticleEnergy, contacts_by_type
 from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
@@ -72,6 +74,7 @@ CHAIN = Recipe("muon", learning_rate=4e-3, weight_decay=0.6, batch=1024, softeni
 CARTESIAN = Recipe("muon", learning_rate=4e-3, weight_decay=0.2, batch=256, softening=0.02)
 LANDSCAPE = Recipe("muon", learning_rate=4e-3, weight_decay=0.05, batch=512, softening=0.1)
 # a hundred of its updates take minutes on a CPU: too long to time them, and to wait for a stop or a checkpoint
+PARTICLES = Recipe("muon", learning_rate=2e-3, weight_decay=0.05, batch=256, softening=0.1, chunk=20)
 PUBLISHED = Recipe("adam", learning_rate=4e-4, weight_decay=1e-12, batch=256, softening=0.0, loss="denoising", chunk=5)
 
 
@@ -135,6 +138,15 @@ def _flat(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int |
     return Built("flat", reason, chart, energy, NoiseSchedule(0.02, 10.0), LANDSCAPE)
 
 
+def _particles(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
+    chart = cartesian_chart(training.positions, training.weights, training.source.get("axes", 3))
+    names = sorted(set(training.beads.types))
+    types = np.array([names.index(name) for name in training.beads.types])
+    contact = contacts_by_type(training.positions, types) / float(chart.length)
+    energy = ParticleEnergy.build(types, contact, key, width=width or 32, depth=depth or 2)
+    return Built("particles", reason, chart, energy, NoiseSchedule(0.004, 6.0), PARTICLES)
+
+
 def _given(**sizes: int | None) -> dict[str, int]:
     return {name: size for name, size in sizes.items() if size is not None}
 
@@ -144,6 +156,7 @@ BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int | None, st
     "internal": _internal,
     "cartesian": _cartesian,
     "transformer": _transformer,
+    "particles": _particles,
 }
 
 
@@ -151,6 +164,8 @@ def choose(training: Ensemble) -> tuple[str, str]:
     """Name of the architecture for a molecule and one sentence that says why."""
     if "coordinates" in training.source:
         return "flat", "all coordinates as they are, because they are those of a particle in an external potential"
+    if "cluster" in training.source:
+        return "particles", "particles of a kind, because like ones may change places"
     try:
         tree = tree_of(training.beads, training.positions)
     except NotATree as error:
@@ -235,8 +250,9 @@ def _classes() -> dict[str, type]:
     import equinox as eqx
 
     charts = (internal_charts, cartesian, flat_charts)
-    energies = (beadnet, contacts, experts, features, flat, fractional, internal, network, priors, tables, transformer)
-    modules = (*charts, *energies)
+    energies = (beadnet, contacts, experts, features, flat, fractional, internal, network)
+    others = (particles, priors, tables, transformer)
+    modules = (*charts, *energies, *others)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}
 

@@ -10,16 +10,18 @@ import numpy as np
 
 from twofold.ensemble import Ensemble, split
 from twofold.errors import UserError
+from twofold.files.published import published_files, published_split
 from twofold.files.readers import read_trajectory
+from twofold.force_check import check_forces
 from twofold.model import Model
 from twofold.run_folder import RunFolder
-from twofold.systems.toys import LANDSCAPES
+from twofold.systems.catalogue import SYSTEMS
 from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
 from twofold.training.settings import TrainingSettings, load_settings
 
 HELD_OUT = 0.2
 FRAMES = 100_000
-"""Points of a landscape."""
+"""Frames of a known system."""
 
 
 def fit(
@@ -35,6 +37,8 @@ def fit(
     frames: int = FRAMES,
     stride: int = 1,
     length_unit: str | None = None,
+    energy_unit: str | None = None,
+    force_check: bool = True,
     config: str | Path | None = None,
     resume: bool = False,
     progress: Callable[[FitProgress], None] = lambda _: None,
@@ -43,13 +47,12 @@ def fit(
 ) -> Model:
     """Fit a model to trajectories and keep everything in the new run folder `out`.
 
-    topology, trajectories, beads, temperature (K), weights, stride, length_unit: as for
-    `twofold.files.readers.read_trajectory`; or the name of a landscape of `twofold.systems`, of which `frames` points
-    are made.
+    topology, trajectories, beads, temperature (K), weights, stride, length_unit, energy_unit: as for
+    `twofold.files.readers.read_trajectory`; or the name of a system of `twofold.systems`, of which `frames` are made.
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
     them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
     by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
-    data and settings.
+    data and settings. force_check: refuse forces that cannot be those of the ensemble, before they are learned from.
 
     Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run
     that is to be continued.
@@ -60,8 +63,8 @@ def fit(
         return resume_fit(out, progress=progress, stopped=stopped)
     RunFolder(Path(out)).check_new()
     progress(FitProgress("reading trajectories"))
-    if is_landscape(topology):
-        training, unseen = landscape_split(str(topology), frames, held_out_fraction, chosen.seed)
+    if is_system(topology):
+        training, unseen = system_split(str(topology), frames, held_out_fraction, chosen.seed)
     else:
         training, unseen = read_split(
             topology,
@@ -73,7 +76,10 @@ def fit(
             weights=weights,
             stride=stride,
             length_unit=length_unit,
+            energy_unit=energy_unit,
         )
+        if force_check and chosen.forces != "none" and training.forces is not None:
+            progress(FitProgress(f"checking forces: {check_forces(training).sentence}"))
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
 
 
@@ -98,6 +104,9 @@ def read_split(
 ) -> tuple[Ensemble, Ensemble]:
     """Training and held-out frames of files; `held_out` files are the last trajectories of the whole."""
     files = [trajectories] if isinstance(trajectories, str | Path) else list(trajectories)
+    published = published_files(topology, [Path(file) for file in files])
+    if held_out and published is not None:
+        return published_split(*published, [Path(file) for file in held_out], **reading)
     if not held_out:
         return split(read_trajectory(topology, files, **reading), fraction)
     if not files:
@@ -107,17 +116,17 @@ def read_split(
     return split(whole, held_out_trajectories=tuple(range(seen, int(whole.trajectory.max()) + 1)))
 
 
-def is_landscape(name: str | Path) -> bool:
-    """Whether `name` is a landscape of `twofold.systems` and no file."""
-    return str(name) in LANDSCAPES and not Path(name).exists()
+def is_system(name: str | Path) -> bool:
+    """Whether `name` is one of the systems with a known energy and no file."""
+    return str(name) in SYSTEMS and not Path(name).exists()
 
 
-def landscape_split(name: str, frames: int, fraction: float, seed: int) -> tuple[Ensemble, Ensemble]:
-    """Training frames of a landscape, and held-out frames from other chains, `fraction` of all."""
+def system_split(name: str, frames: int, fraction: float, seed: int) -> tuple[Ensemble, Ensemble]:
+    """Training frames of a known system, and held-out frames from other chains, `fraction` of all."""
     if frames < 1 or not 0 < fraction < 1:
         raise UserError(f"{frames} frames, {fraction:g} of them held out", "some, and a part between 0 and 1")
-    landscape, unseen = LANDSCAPES[name], max(1, round(frames * fraction))
-    return landscape.ensemble(frames - unseen, 2 * seed), landscape.ensemble(unseen, 2 * seed + 1)
+    system, unseen = SYSTEMS[name], max(1, round(frames * fraction))
+    return system.ensemble(frames - unseen, 2 * seed), system.ensemble(unseen, 2 * seed + 1)
 
 
 def load(run: str | Path) -> Model:

@@ -66,22 +66,6 @@ class Mapping:
         starts = np.searchsorted(self.bead, np.arange(len(self.beads)))
         return np.add.reduceat(parts, starts, axis=1).astype(np.float32)
 
-    def forces(self, forces: np.ndarray) -> np.ndarray:
-        """Forces on the beads (frames, beads, 3) float32: the sum over the atoms that each stands for.
-
-        That is a consistent force for the potential of mean force when no atom belongs to two beads and constraints
-        lie within beads (Noid et al., J. Chem. Phys. 128, 244114, 2008). Raises UserError when groups overlap.
-        """
-        self._check(forces)
-        if len(np.unique(self.atoms)) < len(self.atoms):
-            raise UserError(
-                "beads that share atoms", "groups that do not overlap, to map forces", "leave the forces out"
-            )
-        chosen = np.flatnonzero(self.owner >= 0)
-        order = chosen[np.argsort(self.owner[chosen], kind="stable")]
-        starts = np.searchsorted(self.owner[order], np.arange(len(self.beads)))
-        return np.add.reduceat(forces[:, order].astype(np.float64), starts, axis=1).astype(np.float32)
-
     def needed_atoms(self) -> np.ndarray:
         """Indices of the atoms of all molecules that have a bead: what has to be read."""
         molecule = molecules(self.bonds, self.atom_count)

@@ -11,6 +11,7 @@ from twofold.beads import Beads
 from twofold.chart.internal import TORSION_UNIT, ZMatrix, internal_chart, wrap_angle
 from twofold.chart.noising import noised_positions
 from twofold.chart.tree import bead_tree
+from twofold.energy.rotations import random_rotations
 
 MOLECULES = {
     "three": Beads.anonymous(3, bonds=[(0, 1), (1, 2)]),
@@ -170,3 +171,21 @@ def test_noise_widens_whitened_coordinates_by_its_own_variance():
     np.testing.assert_allclose(np.cov(coordinates.T), 1.25 * np.eye(chart.stiff_count), atol=0.1)
     np.testing.assert_array_equal(noised, noised_positions(chart, positions, 0.5, seed=1))
     assert np.abs(noised - noised_positions(chart, positions, 0.5, seed=2)).max() > 1e-3
+
+
+def test_forces_become_the_score_of_the_coordinates(case):
+    """Of an energy of the coordinates, moved to positions, turned and shifted: back comes its own slope."""
+    _, frames, chart = case
+
+    def of_coordinates(q):
+        return 0.5 * jnp.sum(q[: chart.stiff_count] ** 2) + jnp.sum(jnp.cos(chart.soft_torsions(q)))
+
+    def of_positions(x):
+        q = chart.encode(x)
+        return of_coordinates(q) + chart.log_jacobian(q)
+
+    turn = random_rotations(jax.random.key(0), 1)[0]
+    for frame in frames[:4]:
+        x = jnp.asarray(frame) @ turn.T + 0.3
+        found = chart.scores_of(x, -jax.grad(of_positions)(x))
+        np.testing.assert_allclose(found, -jax.grad(of_coordinates)(chart.encode(x)), rtol=2e-3, atol=2e-3)

@@ -80,7 +80,7 @@ def test_noised_energies_are_finite_far_from_everything():
 
 def test_chains_sample_the_density(cache):
     landscape = Prinz()
-    found, expected = binned(landscape, chains(landscape, 40_000, 0), 12)
+    found, expected = binned(landscape, landscape.reference(40_000, 0), 12)
     assert np.abs(found - expected).max() < 0.01
     assert len(list(cache.iterdir())) == 1
 

@@ -10,7 +10,7 @@ from synthetic import Line
 from twofold.energy.base import Energy
 from twofold.fixed import Fixed
 from twofold.noise import NoiseSchedule
-from twofold.training.loop import Trainer, TrainingData, draw_frames, random_turns, training_data
+from twofold.training.loop import Trainer, TrainingData, draw_frames, training_data
 from twofold.training.optimiser import build_optimiser
 from twofold.training.settings import TrainingSettings
 
@@ -127,15 +127,6 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine(optimiser):
     middle = rate[rate.argmax() + (200 - rate.argmax()) // 2]
     assert middle == pytest.approx(0.005, rel=0.05)
     assert (np.diff(rate[20:]) < 0).all()
-
-
-def test_random_turns_keep_distances():
-    x = jax.random.normal(jax.random.key(0), (50, 4, 3))
-    turned = random_turns(jax.random.key(1), x)
-    np.testing.assert_allclose(
-        jnp.linalg.norm(turned[:, 0] - turned[:, 3], axis=-1), jnp.linalg.norm(x[:, 0] - x[:, 3], axis=-1), rtol=1e-4
-    )
-    assert np.abs(np.asarray(turned - x)).mean() > 0.3
 
 
 def test_trainer_keeps_the_structure_of_the_model(data):

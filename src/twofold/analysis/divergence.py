@@ -23,6 +23,11 @@ def js_divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.maximum(0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle)), 0.0)
 
 
+def total_variation(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Half the sum of differences over the last axis: 0 for equal, 1 for disjoint histograms."""
+    return 0.5 * np.sum(np.abs(_normalised(p) - _normalised(q)), axis=-1)
+
+
 def pmf_error(p: np.ndarray, q: np.ndarray, fill: float = PMF_FILL) -> np.ndarray:
     """Squared error of the potential of mean force in (kT)^2, last axis, as ScoreMD (arXiv 2506.17139) scores it.
 

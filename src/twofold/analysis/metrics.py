@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LINE_BINS = 50
 """Bins of one-dimensional histograms within the range of the reference; two more catch what lies outside."""
 CIRCLE_BINS = 36
+POOLED_BINS = 200
 FINE_BINS = 1000
 """Bins of the cumulative distributions behind the Wasserstein distance."""
 
@@ -64,6 +65,20 @@ def line_js(reference: np.ndarray, periodic: bool = False) -> Metric:
     """Jensen-Shannon divergence (nats) of each column, the mean over columns. Bins span the `reference` values."""
     edges = joint_edges(reference, CIRCLE_BINS if periodic else LINE_BINS, periodic)
     return Metric("JS", "nats", _line_part(edges), lambda p, q: divergence.js_divergence(p, q).mean(), _js_worth)
+
+
+def pooled_tv(reference: np.ndarray, member: np.ndarray) -> Metric:
+    """Total variation, half the sum of differences, of the columns of each class together; the mean over classes.
+
+    member: (classes, columns), one where a column is of the class. `POOLED_BINS` bins span the `reference` values of
+    all columns.
+    """
+    edges = [_range_edges(reference.ravel(), POOLED_BINS)] * reference.shape[1]
+
+    def statistic(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return divergence.total_variation(*(np.einsum("kc,...cb->...kb", member, one) for one in (p, q))).mean()
+
+    return Metric("TV", "", _line_part(edges), statistic, _js_worth)
 
 
 def line_wasserstein(reference: np.ndarray, unit: str) -> Metric:

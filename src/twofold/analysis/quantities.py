@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold.analysis import graph, metrics, observables
+from twofold.systems.clusters import CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ def observables_of(beads: Beads, reference: Ensemble, bins: int) -> list[Observa
         *_stiff(beads),
         *_torsions(beads),
         *_shape(beads, reference),
-        *_pairs(beads),
+        *(_cluster(reference) if "cluster" in reference.source else _pairs(beads)),
     ]
 
 
@@ -217,6 +218,35 @@ def _pairs(beads: Beads) -> list[Observable]:
                 _pair_observable(beads, name, pairs, key, f"All pairs at least {bonds} bonds apart, one by one.")
             )
     return found
+
+
+def _cluster(reference: Ensemble) -> list[Observable]:
+    """Like particles, whose pairs are told from each other by nothing, and the energy, which is known."""
+    beads, cluster = reference.beads, CLUSTERS[reference.source["cluster"]]
+    pairs = graph.pairs_apart(beads, 1)
+    labels = ["-".join(sorted((beads.types[i], beads.types[j]))) for i, j in pairs.tolist()]
+    names = sorted(set(labels))
+    member = np.array([[label == name for label in labels] for name in names], dtype=np.float64)
+    return [
+        Observable(
+            "pair distances by type",
+            "shape",
+            bead_labels(beads, pairs),
+            lambda x: observables.distances(x, pairs).astype(np.float32),
+            lambda ref: (metrics.pooled_tv(ref, member),),
+            key=True,
+            help=f"All pairs of {', '.join(names)} together.",
+        ),
+        Observable(
+            "energy",
+            "energy",
+            ("energy",),
+            lambda x: cluster.energies(x)[:, None],
+            lambda ref: (metrics.line_wasserstein(ref, "kT"), metrics.mean_shift("kT"), metrics.line_js(ref)),
+            key=True,
+            help="Exact energy of each frame.",
+        ),
+    ]
 
 
 def _pair_observable(beads: Beads, name: str, pairs: np.ndarray, key: bool, help: str) -> Observable:

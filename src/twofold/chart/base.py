@@ -29,6 +29,10 @@ class Chart(eqx.Module):
         """Variance of the stiffest coordinate in the data, as far as the chart knows it; else 0."""
         return jnp.zeros(())
 
+    def spare(self, positions: Float[Array, "beads 3"]) -> Float[Array, " rest"]:
+        """Components of positions that are no coordinates, and drift unless they are held; none here."""
+        return jnp.zeros(0, positions.dtype)
+
     @abstractmethod
     def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "..."]:
         """Coordinates of one conformation, positions in nm."""
@@ -40,6 +44,13 @@ class Chart(eqx.Module):
     @abstractmethod
     def log_jacobian(self, coordinates: Float[Array, "..."]) -> Float[Array, ""]:
         """`ln |dx/dq|` up to a constant: what must be added to an energy in kT to act on positions."""
+
+    def scores_of(
+        self, positions: Float[Array, "beads 3"], forces: Float[Array, "beads 3"]
+    ) -> Float[Array, "..."] | None:
+        """Forces in kT/nm as a score in the coordinates; None where the chart cannot tell."""
+        del positions, forces
+        return None
 
     @abstractmethod
     def project(self, noise: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,12 +20,14 @@ class CartesianChart(Chart, Fixed):
 
     Because orientation is free, the covariance of the coordinates is the same for the three axes and has none between
     them: `C = <x x^T>/3`, beads by beads. `modes` (beads, beads-1) and `variances` (beads-1,) are its eigenvectors and
-    eigenvalues, smallest first, without the null mode of the removed mean.
+    eigenvalues, smallest first, without the null mode of the removed mean. `axes` is 2 for a system in a plane, whose
+    third component is no coordinate.
     """
 
     length: Array
     modes: Array
     variances: Array
+    axes: int = eqx.field(static=True, default=3)
 
     @property
     def beads(self) -> int:
@@ -33,49 +36,60 @@ class CartesianChart(Chart, Fixed):
 
     @property
     def dimension(self) -> int:
-        return 3 * (self.beads - 1)
+        return self.axes * (self.beads - 1)
 
     @property
     def narrowest(self) -> Float[Array, ""]:
         return self.variances[0]
 
-    def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
-        return self.project(positions) / self.length
+    def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "beads axes"]:
+        return self.project(positions[:, : self.axes]) / self.length
 
-    def decode(self, coordinates: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
-        return coordinates * self.length
+    def decode(self, coordinates: Float[Array, "beads axes"]) -> Float[Array, "beads 3"]:
+        return jnp.pad(coordinates * self.length, ((0, 0), (0, 3 - self.axes)))
 
-    def log_jacobian(self, coordinates: Float[Array, "beads 3"]) -> Float[Array, ""]:
+    def spare(self, positions: Float[Array, "beads 3"]) -> Float[Array, " rest"]:
+        return positions[:, self.axes :].ravel() / self.length
+
+    def scores_of(
+        self, positions: Float[Array, "beads 3"], forces: Float[Array, "beads 3"]
+    ) -> Float[Array, "beads axes"]:
+        return self.project(forces[:, : self.axes]) * self.length
+
+    def log_jacobian(self, coordinates: Float[Array, "beads axes"]) -> Float[Array, ""]:
         return jnp.zeros((), coordinates.dtype)
 
-    def project(self, noise: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
+    def project(self, noise: Float[Array, "beads axes"]) -> Float[Array, "beads axes"]:
         return noise - jnp.mean(noise, axis=0, keepdims=True)
 
-    def wrap(self, coordinates: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
+    def wrap(self, coordinates: Float[Array, "beads axes"]) -> Float[Array, "beads axes"]:
         return coordinates
 
-    def prior(self, key: PRNGKeyArray, sigma_max: float | Float[Array, ""]) -> Float[Array, "beads 3"]:
+    def prior(self, key: PRNGKeyArray, sigma_max: float | Float[Array, ""]) -> Float[Array, "beads axes"]:
         """A draw from the Gaussian with the data's covariance and isotropic noise of `sigma_max` on top."""
         amplitude = jnp.sqrt(self.variances + sigma_max**2)
-        normal = jax.random.normal(key, (self.beads - 1, 3), self.modes.dtype)
+        normal = jax.random.normal(key, (self.beads - 1, self.axes), self.modes.dtype)
         return jnp.matmul(self.modes * amplitude, normal, precision=jax.lax.Precision.HIGHEST)
 
 
-def cartesian_chart(positions: np.ndarray, weights: np.ndarray | None = None) -> CartesianChart:
-    """Chart fitted to frames (frames, beads, 3) in nm with weights (frames,); statistics in float64."""
-    frames = np.asarray(positions, np.float64)
+def cartesian_chart(positions: np.ndarray, weights: np.ndarray | None = None, axes: int = 3) -> CartesianChart:
+    """Chart fitted to frames (frames, beads, 3) in nm with weights (frames,); statistics in float64.
+
+    axes: 2 where all frames lie in the plane of the first two.
+    """
+    frames = np.asarray(positions, np.float64)[..., :axes]
     count = frames.shape[1]
     share = np.ones(len(frames)) if weights is None else np.asarray(weights, np.float64)
     share = share / share.sum()
     centred = (frames - frames.mean(1, keepdims=True)) * np.sqrt(share)[:, None, None]
     rows = centred.swapaxes(1, 2).reshape(-1, count)
-    covariance = rows.T @ rows / 3.0
+    covariance = rows.T @ rows / axes
     length = np.sqrt(np.trace(covariance) / count)
     values, vectors = np.linalg.eigh(_free_of_mean(covariance / length**2, count))
     values, vectors = values[1:], vectors[:, 1:]
     values = np.maximum(values, SMALLEST_MODE * values[-1])
     as_array = lambda table: jnp.asarray(table, jnp.float32)  # noqa: E731
-    return CartesianChart(length=as_array(length), modes=as_array(vectors), variances=as_array(values))
+    return CartesianChart(length=as_array(length), modes=as_array(vectors), variances=as_array(values), axes=axes)
 
 
 def _free_of_mean(covariance: np.ndarray, count: int) -> np.ndarray:

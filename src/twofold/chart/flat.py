@@ -42,9 +42,11 @@ class FlatChart(Chart, Fixed):
         rest = jnp.zeros(3 * self.beads - self.count, coordinates.dtype)
         return jnp.concatenate([self.centre + self.length * coordinates, rest]).reshape(self.beads, 3)
 
-    def unused(self, positions: Float[Array, "beads 3"]) -> Float[Array, " rest"]:
-        """The components that are no coordinates, in units of `length`."""
+    def spare(self, positions: Float[Array, "beads 3"]) -> Float[Array, " rest"]:
         return positions.reshape(-1)[self.count :] / self.length
+
+    def scores_of(self, positions: Float[Array, "beads 3"], forces: Float[Array, "beads 3"]) -> Array:
+        return forces.reshape(-1)[: self.count] * self.length
 
     def log_jacobian(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, ""]:
         return jnp.zeros((), coordinates.dtype)

@@ -166,6 +166,18 @@ class InternalChart(Chart, Fixed):
     def decode(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, "beads 3"]:
         return self.zmatrix.build(*self.internal(coordinates))
 
+    def scores_of(self, positions: Float[Array, "beads 3"], forces: Float[Array, "beads 3"]) -> Array:
+        """By `U_q = U_x - ln J`: the forces along the coordinates, and the slope of the Jacobian.
+
+        What turns or shifts the whole molecule is left out.
+        """
+        coordinates = self.encode(positions)
+        standard, pull = jax.vjp(self.decode, coordinates)
+        first = self.zmatrix.order[:3]
+        turn = _frame(standard[first]) @ _frame(positions[first]).T
+        (along,) = pull(_product(turn, forces.T).T)
+        return along + jax.grad(self.log_jacobian)(coordinates)
+
     def log_jacobian(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, ""]:
         """`ln prod b^2 prod sin(theta)`, up to the constant determinant of the whitening."""
         lengths, angles, _ = self.internal(coordinates)
@@ -187,6 +199,16 @@ class InternalChart(Chart, Fixed):
 
 def _product(matrix: Array, vector: Array) -> Array:
     return jnp.matmul(matrix, vector, precision=jax.lax.Precision.HIGHEST)
+
+
+def _frame(corner: Float[Array, "3 3"]) -> Float[Array, "3 3"]:
+    """Three perpendicular unit vectors, as columns, fixed to three beads (rows) that are not on a line."""
+    along = corner[1] - corner[0]
+    along = along / jnp.linalg.norm(along)
+    across = corner[2] - corner[1]
+    across = across - jnp.dot(across, along) * along
+    across = across / jnp.linalg.norm(across)
+    return jnp.stack([along, across, jnp.cross(along, across)], axis=1)
 
 
 def measure_frames(tree: BeadTree, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,10 @@ BeadChoice = Annotated[
 
 
 def fit(
-    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, or a landscape's name")],
+    topology: Annotated[
+        Positional[Path],
+        arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, a data set with forces (npz, extxyz), or a system's name"),
+    ],
     trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz; none for data.h5")] = (),
     /,
     *,
@@ -28,10 +31,13 @@ def fit(
     temperature: Annotated[float | None, arg(help="of the simulation, K")] = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
-    frames: Annotated[int, arg(help="points to make of a landscape, like mueller-brown")] = 100_000,
+    frames: Annotated[int, arg(help="to make of a system, like mueller-brown or lj13")] = 100_000,
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    energy_unit: Annotated[str | None, arg(help="unit of energy of arrays with forces: kj/mol, kcal/mol, ev")] = None,
+    forces: Annotated[Literal["auto", "none"] | None, arg(help="learn from the forces of the data, if any")] = None,
+    force_check: Annotated[bool, arg(help="refuse forces that cannot be those of this ensemble")] = True,
     minutes: Annotated[float | None, arg(help="time to train (5 unless steps are given)")] = None,
     steps: Annotated[int | None, arg(help="updates, in place of minutes")] = None,
     seed: Annotated[int | None, arg(help="seed of everything random")] = None,
@@ -64,6 +70,9 @@ def fit(
                 frames=frames,
                 stride=stride,
                 length_unit=length_unit,
+                energy_unit=energy_unit,
+                forces=forces,
+                force_check=force_check,
                 config=config,
                 resume=resume,
                 progress=fit_progress(update),
@@ -79,7 +88,8 @@ def fit(
     report = model.report
     console().print(
         f"{report['architecture']}: {report['reason']}. {report['settings']['steps']} updates in "
-        f"{report['seconds'] / 60:.1f} min; sigma* = {model.sigma_star:.3g}. Model in {out}"
+        f"{report['seconds'] / 60:.1f} min; learned from {report['labels']}; sigma* = {model.sigma_star:.3g}. "
+        f"Model in {out}"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from twofold.chart.base import Chart
@@ -52,9 +53,12 @@ class Energy(eqx.Module):
     def of_positions(
         self, system: System, chart: Chart, positions: Float[Array, "beads 3"], sigma: Float[Array, ""]
     ) -> Float[Array, ""]:
-        """Energy in kT of positions in nm: that of their coordinates plus the logarithm of the Jacobian."""
-        coordinates = chart.encode(positions)
-        return self.energy(system, coordinates, sigma) + chart.log_jacobian(coordinates)
+        """Energy in kT of positions in nm: that of their coordinates plus the logarithm of the Jacobian.
+
+        What is no coordinate has no energy; springs of unit width hold it.
+        """
+        coordinates, spare = chart.encode(positions), chart.spare(positions)
+        return self.energy(system, coordinates, sigma) + chart.log_jacobian(coordinates) + 0.5 * jnp.sum(spare**2)
 
 
 def energies(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from twofold.chart.base import Chart
 from twofold.chart.flat import FlatChart
 from twofold.energy.base import Energy, System
 from twofold.energy.network import ResidualNetwork
@@ -36,10 +35,3 @@ class FlatEnergy(Energy):
             [x / jnp.sqrt(total), (damping * jnp.sin(waves * x)).ravel(), (damping * jnp.cos(waves * x)).ravel()]
         )
         return 0.5 * jnp.sum(x**2) / total + self.network(features, sigma)
-
-    def of_positions(
-        self, system: System, chart: Chart, positions: Float[Array, "beads 3"], sigma: Float[Array, ""]
-    ) -> Float[Array, ""]:
-        # components that are no coordinates would drift away: a spring of unit width holds them, on its own
-        spare = chart.unused(positions) if isinstance(chart, FlatChart) else jnp.zeros(0)
-        return self.energy(system, chart.encode(positions), sigma) + 0.5 * jnp.sum(spare**2)

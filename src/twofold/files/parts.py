@@ -20,16 +20,20 @@ if TYPE_CHECKING:
     from twofold.beads import Beads
     from twofold.files.arrays import Arrays
     from twofold.files.weights import Weights
+    from twofold.force_mapping import ForceMapping
     from twofold.mapping import Mapping
 
 
 @dataclass(frozen=True)
 class Particles:
-    """The beads that files are read as, and topology and mapping of the atoms; None for arrays without a topology."""
+    """The beads that files are read as, topology and mapping of the atoms (None for arrays without a topology), and how
+    forces on atoms become forces on beads, with the number of constraints among the atoms, where there are such."""
 
     beads: Beads
     topology: mdtraj.Topology | None = None
     mapping: Mapping | None = None
+    force_mapping: ForceMapping | None = None
+    constraints: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,13 @@ def read_array_part(file: Path, arrays: Arrays, particles: Particles, stride: in
         xyz = np.asarray(chosen[part], dtype=np.float64) * arrays.length
         check_finite(file, xyz, start * stride, stride, name)
         positions[part] = mapping.positions(xyz, None if box is None else box[part]) if mapping else xyz
+    by = particles.force_mapping
     forces = None if arrays.forces is None else np.asarray(arrays.forces[::stride], dtype=np.float64) * arrays.force
     return Part(
         path=file,
         positions=positions,
         total=total,
-        forces=mapping.forces(forces) if mapping and forces is not None else forces,
+        forces=forces if mapping is None or forces is None or by is None else by.forces(forces),
         box=box,
         run=None if arrays.run is None else arrays.run[::stride],
         weights=None if arrays.weights is None else arrays.weights[::stride],

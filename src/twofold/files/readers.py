@@ -15,8 +15,10 @@ from twofold.files.arrays import Arrays, read_arrays
 from twofold.files.checks import check_file, fingerprint
 from twofold.files.frames import WITH_TOPOLOGY, Frames, extension, first_frame, load_topology
 from twofold.files.parts import Part, Particles, joined, read_array_part, read_frames
+from twofold.files.published import published_ensemble, published_files
 from twofold.files.store import is_store, read_ensembles
 from twofold.files.weights import Weights, as_weights, frame_weights
+from twofold.force_mapping import fitted_map
 from twofold.mapping import Mapping, build_mapping
 from twofold.space import displacement
 
@@ -41,6 +43,7 @@ def read_trajectory(
     weights: str | Path | Weights | np.ndarray | None = None,
     length_unit: str | None = None,
     energy_unit: str | None = None,
+    theory: str = "dynamics",
     frame_ps: float | None = None,
     blocks: int = BLOCKS,
 ) -> Ensemble:
@@ -55,7 +58,8 @@ def read_trajectory(
     temperature: K, of the simulation.
     stride: keep every stride-th frame of each file.
     weights: one weight for each frame over all files, before or after the stride; a file, or an array.
-    length_unit, energy_unit: of .npy and .npz files; the other formats have theirs.
+    length_unit, energy_unit: of .npy and .npz files, and of extended XYZ; the other formats have theirs.
+    theory: which forces of rMD17, those of the "dynamics" that made its frames or the "recomputed" ones.
     frame_ps: time in ps between the frames that are kept, where the files do not tell.
     blocks: about how many blocks of time to cut the data into.
 
@@ -71,6 +75,10 @@ def read_trajectory(
     if temperature is None:
         raise UserError("no temperature", "that of the simulation in kelvin", "state it, e.g. --temperature 300")
     temperature = check_temperature(temperature)
+    if (published := published_files(topology, files)) is not None:
+        reading = {"weights": weights, "length_unit": length_unit, "energy_unit": energy_unit, "level": theory}
+        shape = {"beads": beads, "stride": stride, "frame_ps": frame_ps, "blocks": blocks}
+        return published_ensemble(*published, temperature=temperature, **shape, **reading)
     given = as_weights(weights)
     files = files or _own_frames(topology)
     units = (length_unit, energy_unit)
@@ -88,7 +96,7 @@ def _read(
     count_all: bool,
 ) -> tuple[Particles, list[Part]]:
     first = read_arrays(files[0], *units) if extension(files[0]) in ARRAYS else None
-    particles = _particles(topology, files, beads, first)
+    particles = _with_force_mapping(_particles(topology, files, beads, first), first)
     parts = []
     for number, file in enumerate(files):
         if extension(file) in ARRAYS:
@@ -97,6 +105,16 @@ def _read(
         elif particles.topology and particles.mapping:
             parts.append(read_frames(file, particles.topology, particles.mapping, stride, count_all=count_all))
     return particles, parts
+
+
+def _with_force_mapping(particles: Particles, first: Arrays | None) -> Particles:
+    """The same, with the map of forces that suits the frames of the first file, if these are of atoms with forces."""
+    mapping = particles.mapping
+    if mapping is None or first is None or first.forces is None or first.positions.shape[1] != mapping.atom_count:
+        return particles
+    positions = np.asarray(first.positions, np.float64) * first.length
+    found, constraints = fitted_map(mapping, positions, first.forces, first.box)
+    return replace(particles, force_mapping=found, constraints=constraints)
 
 
 def _stored(path: Path, temperature: float | None, stride: int, weights: Any, beads: Any) -> Ensemble:
@@ -184,7 +202,7 @@ def _assemble(
         ],
         "mapping": particles.mapping.description if particles.mapping else {"beads": "all"},
         "stride": int(stride),
-        **({"forces": "left out: energy unit not stated"} if any(part.forces_left_out for part in parts) else {}),
+        **_force_notes(particles, parts),
     }
     return Ensemble.build(
         particles.beads,
@@ -198,6 +216,14 @@ def _assemble(
         frame_ps=frame_ps or (times.pop() if len(times) == 1 else None),
         source=source,
     )
+
+
+def _force_notes(particles: Particles, parts: list[Part]) -> dict[str, Any]:
+    if any(part.forces_left_out for part in parts):
+        return {"forces": "left out: energy unit not stated"}
+    if particles.force_mapping is None:
+        return {}
+    return {"forces": {"map": particles.force_mapping.method, "constraints": particles.constraints}}
 
 
 def _runs(parts: list[Part]) -> list[int]:

@@ -57,12 +57,15 @@ def _module(node: dict[str, Any], arrays: Mapping[str, np.ndarray], classes: Map
     if name not in classes:
         raise UserError(f"a model with a part {name!r}", f"one of {', '.join(sorted(classes))}", "update twofold")
     kind = classes[name]
-    expected, found = {f.name for f in dataclasses.fields(kind)}, set(node["fields"])
+    # a field that came later has the value that all models had before
+    later = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
+    fields = later | node["fields"]
+    expected, found = {f.name for f in dataclasses.fields(kind)}, set(fields)
     if expected != found:
         odd = ", ".join(sorted(expected ^ found))
         raise UserError(f"{name} whose fields differ ({odd})", "a model of this version", "fit it again")
     module = object.__new__(kind)
-    for field, value in node["fields"].items():
+    for field, value in fields.items():
         object.__setattr__(module, field, unpack(value, arrays, classes))
     return module
 

@@ -12,11 +12,13 @@ from twofold.noise import along_frames
 from twofold.objectives.traces import trace_probes
 
 
-def _squares(values: Array) -> Float[Array, " batch"]:
+def squares(values: Array) -> Float[Array, " batch"]:
+    """Squared norm of each frame."""
     return jnp.sum(values.reshape(values.shape[0], -1) ** 2, -1)
 
 
-def _products(left: Array, right: Array) -> Float[Array, " batch"]:
+def products(left: Array, right: Array) -> Float[Array, " batch"]:
+    """Scalar product for each frame."""
     return jnp.sum((left * right).reshape(left.shape[0], -1), -1)
 
 
@@ -30,7 +32,7 @@ def plain(
 ) -> Float[Array, " batch"]:
     """`1/2 |s(y) + eps/sigma|^2` with `y = x + sigma eps` (Vincent, Neural Comput. 23, 1661, 2011)."""
     level = along_frames(sigma, x)
-    return 0.5 * _squares(scores(model, system, x + level * noise, sigma) + noise / level)
+    return 0.5 * squares(scores(model, system, x + level * noise, sigma) + noise / level)
 
 
 def antithetic(
@@ -45,7 +47,7 @@ def antithetic(
     level = along_frames(sigma, x)
     both = jnp.concatenate([x + level * noise, x - level * noise])
     plus, minus = jnp.split(scores(model, system, both, jnp.concatenate([sigma, sigma])), 2)
-    return 0.25 * (_squares(plus) + _squares(minus)) + _products(noise, plus - minus) / (2.0 * sigma)
+    return 0.25 * (squares(plus) + squares(minus)) + products(noise, plus - minus) / (2.0 * sigma)
 
 
 def level_weight(sigma: Float[Array, " batch"], softening: float) -> Float[Array, " batch"]:

@@ -1,4 +1,4 @@
-"""Reference chains of a landscape by Langevin dynamics, seeded and kept for the next time."""
+"""Reference chains of a known system by Langevin dynamics, seeded and kept for the next time."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ from jaxtyping import Array
 
 from twofold.files.atomic import atomic_path
 from twofold.simulation.integrators import State, init, langevin, langevin_middle, maxwell_velocities
-from twofold.systems.landscape import CHAINS, Landscape
+from twofold.systems.known import KnownSystem
 
-VERSION = 1
+VERSION = 2
 """Counts up when chains would come out differently."""
+CHAINS = 100
+"""Chains that reference frames come from; each has its own start."""
 
 
-def chains(landscape: Landscape, number: int, seed: int) -> np.ndarray:
-    """`number` points (number, coordinates), float32, nm: frames of `CHAINS` chains, one chain after the other.
+def chains(system: KnownSystem, number: int, seed: int) -> np.ndarray:
+    """`number` frames (number, beads, 3), float32, nm: those of `CHAINS` chains, one chain after the other.
 
-    The time between two frames is the landscape's `frame_ps`. They are read from the cache where they have been made
+    The time between two frames is the system's `frame_ps`. They are read from the cache where they have been made
     before.
     """
-    path = cache_folder() / f"{landscape.name}-{_key(landscape, number, seed)}.npy"
+    path = cache_folder() / f"{system.name}-{_key(system, number, seed)}.npy"
     if path.is_file():
         return np.load(path)
-    made = _run(landscape, number, seed)
+    made = _run(system, number, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, overwrite=True) as target, open(target, "wb") as file:
         np.save(file, made)
     return made
+
+
+def chain_of(number: int) -> np.ndarray:
+    """Which chain each of `number` frames of `chains` is from (number,)."""
+    return np.arange(number) // -(-number // min(CHAINS, number))
 
 
 def cache_folder() -> Path:
@@ -43,39 +50,38 @@ def cache_folder() -> Path:
     return Path(given) if given else Path(base) / "twofold"
 
 
-def _key(landscape: Landscape, number: int, seed: int) -> str:
-    digest = hashlib.sha256(f"{VERSION} {landscape.name} {number} {seed} {CHAINS}".encode())
-    settings = (landscape.thermal, landscape.mass, landscape.timestep_fs, landscape.friction, landscape.frame_ps)
+def _key(system: KnownSystem, number: int, seed: int) -> str:
+    digest = hashlib.sha256(f"{VERSION} {system.name} {number} {seed} {CHAINS}".encode())
+    settings = (system.thermal, system.mass, system.timestep_fs, system.friction, system.frame_ps, system.burn_in_ps)
     digest.update(repr(settings).encode())
-    for leaf in jax.tree.leaves(eqx.filter(landscape, eqx.is_array)):
+    for leaf in jax.tree.leaves(eqx.filter(system, eqx.is_array)):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:12]
 
 
-def _run(landscape: Landscape, number: int, seed: int) -> np.ndarray:
+def _run(system: KnownSystem, number: int, seed: int) -> np.ndarray:
     replicas = min(CHAINS, number)
-    frames = -(-number // replicas)
-    start = np.zeros((replicas, 1, 3), np.float32)
-    start[:, 0, : landscape.dimension] = landscape.draw(replicas, np.random.default_rng(seed))
+    frames, forgotten = -(-number // replicas), round(system.burn_in_ps / system.frame_ps)
+    start = system.starts(replicas, np.random.default_rng(seed))
     velocity_key, noise_key = jax.random.split(jax.random.key(seed, impl="threefry2x32"))
-    velocities = maxwell_velocities(velocity_key, landscape.beads.masses, landscape.temperature, replicas)
-    states = _chain(landscape, jnp.asarray(start), velocities, noise_key, frames)
-    points = np.asarray(states)[:, :, 0, : landscape.dimension].swapaxes(0, 1)
-    return np.ascontiguousarray(points.reshape(-1, landscape.dimension)[:number])
+    velocities = maxwell_velocities(velocity_key, system.beads.masses, system.temperature, replicas)
+    states = _chain(system, jnp.asarray(start, jnp.float32), velocities, noise_key, forgotten + frames)
+    kept = np.asarray(states)[forgotten:].swapaxes(0, 1)
+    return np.ascontiguousarray(kept.reshape(-1, *kept.shape[2:])[:number])
 
 
 @eqx.filter_jit
-def _chain(landscape: Landscape, start: Array, velocities: Array, key: Array, frames: int) -> Array:
-    """Positions (frames, replicas, 1, 3)."""
-    masses, step_ps = landscape.beads.masses, landscape.timestep_fs / 1000
-    constants = langevin(masses, landscape.temperature, landscape.friction, step_ps)
-    steps = round(landscape.frame_ps / step_ps)
+def _chain(system: KnownSystem, start: Array, velocities: Array, key: Array, frames: int) -> Array:
+    """Positions (frames, replicas, beads, 3)."""
+    masses, step_ps = system.beads.masses, system.timestep_fs / 1000
+    constants = langevin(masses, system.temperature, system.friction, step_ps)
+    steps = round(system.frame_ps / step_ps)
 
     def one_step(state: State, key: Array) -> tuple[State, None]:
-        return langevin_middle(landscape, constants, state, jax.random.normal(key, start.shape)), None
+        return langevin_middle(system, constants, state, jax.random.normal(key, start.shape)), None
 
     def one_frame(state: State, key: Array) -> tuple[State, Array]:
         state, _ = jax.lax.scan(one_step, state, jax.random.split(key, steps))
         return state, state.positions
 
-    return jax.lax.scan(one_frame, init(landscape, start, velocities), jax.random.split(key, frames))[1]
+    return jax.lax.scan(one_frame, init(system, start, velocities), jax.random.split(key, frames))[1]

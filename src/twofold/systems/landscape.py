@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -19,28 +18,18 @@ from jaxtyping import Array, Float
 
 from twofold.beads import Beads
 from twofold.ensemble import Ensemble
-from twofold.units import BOLTZMANN
+from twofold.systems.known import KnownSystem
 
 NODES = 6
-CHAINS = 100
-"""Chains that reference points come from; each starts from its own draw of the exact density."""
-
 Basin = Callable[[np.ndarray], np.ndarray]
 
 
-class Landscape(eqx.Module):
+class Landscape(KnownSystem):
     """A density `exp(-U)` of a few coordinates, with what is needed to simulate it.
 
-    thermal: kT in kJ/mol, which sets the temperature. mass: amu. timestep_fs, friction (1/ps), frame_ps: how reference
-    chains are run. window: the range (low, high) of each coordinate in which densities are compared.
+    window: the range (low, high) of each coordinate in which densities are compared.
     """
 
-    name: eqx.AbstractClassVar[str]
-    thermal: ClassVar[float] = 1.0
-    mass: ClassVar[float] = 1.0
-    friction: ClassVar[float] = 1.0
-    timestep_fs: eqx.AbstractClassVar[float]
-    frame_ps: eqx.AbstractClassVar[float]
     window: eqx.AbstractClassVar[tuple[tuple[float, float], ...]]
 
     @property
@@ -49,13 +38,7 @@ class Landscape(eqx.Module):
         return len(self.window)
 
     @property
-    def temperature(self) -> float:
-        """K."""
-        return self.thermal / BOLTZMANN
-
-    @property
     def beads(self) -> Beads:
-        """The particle."""
         return replace(Beads.anonymous(1), masses=np.array([self.mass]))
 
     @abstractmethod
@@ -63,7 +46,7 @@ class Landscape(eqx.Module):
         """Energy in kT."""
 
     def energy(self, positions: Float[Array, "1 3"]) -> Float[Array, ""]:
-        """Energy in kJ/mol of the particle; coordinates that the landscape lacks are held near zero by a spring."""
+        """Energy in kJ/mol; coordinates that the landscape lacks are held near zero by a spring."""
         unused = positions[0, self.dimension :]
         return self.thermal * (self.potential(positions[0, : self.dimension]) + 0.5 * jnp.sum(unused**2))
 
@@ -141,6 +124,16 @@ class Landscape(eqx.Module):
         low = np.stack([side[index] for side, index in zip(edges, cell, strict=True)], -1)
         return low + np.array([side[1] - side[0] for side in edges]) * rng.random(low.shape)
 
+    def starts(self, replicas: int, rng: np.random.Generator) -> np.ndarray:
+        """Draws of the exact density, so that chains have nothing to forget."""
+        return self._placed(self.draw(replicas, rng))
+
+    def _placed(self, points: np.ndarray) -> np.ndarray:
+        """Points (number, coordinates) as positions (number, 1, 3) in nm."""
+        positions = np.zeros((len(points), 1, 3), np.float32)
+        positions[:, 0, : self.dimension] = points
+        return positions
+
     def reference(self, number: int, seed: int) -> np.ndarray:
         """Points (number, coordinates) as a simulation gives them: chains that start from the exact density.
 
@@ -148,17 +141,16 @@ class Landscape(eqx.Module):
         """
         from twofold.systems.chains import chains
 
-        return chains(self, number, seed)
+        return chains(self, number, seed)[:, 0, : self.dimension]
 
     def ensemble(self, number: int, seed: int) -> Ensemble:
         """`reference` points as frames of the particle."""
-        points = self.reference(number, seed)
-        positions = np.zeros((number, 1, 3), np.float32)
-        positions[:, 0, : self.dimension] = points
+        positions = self._placed(self.reference(number, seed))
+        from twofold.systems.chains import chain_of
+
         source = {"landscape": self.name, "coordinates": self.dimension, "window": self.window}
-        chain = np.arange(number) // -(-number // CHAINS)
         return Ensemble.build(
-            self.beads, positions, self.temperature, trajectory=chain, frame_ps=self.frame_ps, source=source
+            self.beads, positions, self.temperature, trajectory=chain_of(number), frame_ps=self.frame_ps, source=source
         )
 
 

@@ -24,6 +24,7 @@ from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
+from twofold.training.labels import described, force_labels, mean_squares
 from twofold.training.loop import Trainer, TrainingData, TrainingState, training_data
 from twofold.training.noise_level import choose_noise_level
 from twofold.training.settings import TrainingSettings, load_settings
@@ -140,9 +141,13 @@ class _Fit:
             )
         self.built = built
         self.settings = with_recipe(settings, built)
-        _check_stability(self.settings, built)
-        self.data = training_data(self.built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
-        self.unseen = training_data(self.built.chart, jnp.asarray(held_out.positions), jnp.asarray(held_out.weights))
+        self.data, self.unseen = (
+            training_data(self.built.chart, part.positions, part.weights, force_labels(part, self.settings.forces))
+            for part in (training, held_out)
+        )
+        known = self.data.scores
+        _check_stability(self.settings, built, known is not None)
+        self.variance = known if known is None else mean_squares(built.chart, training.beads, known, training.weights)
 
     @property
     def _chunk(self) -> int:
@@ -170,7 +175,7 @@ class _Fit:
 
     def _trainer(self, steps: int) -> Trainer:
         settings = self.settings.model_copy(update={"steps": steps})
-        return Trainer(self.built.energy, self.built.chart, None, self.built.schedule, settings)
+        return Trainer(self.built.energy, self.built.chart, None, self.built.schedule, settings, self.variance)
 
     def _write_config(self) -> None:
         # what was asked for stays beside what was used, which now has all numbers
@@ -261,7 +266,7 @@ class _Fit:
             "held_out_frames": len(self.held_out),
             "held_out_effective_size": self.held_out.effective_size,
             "noise_level": scan.to_dict(),
-        }
+        } | described(self.training.beads, self.variance)
         blurred = noised_positions(chart, self.training.positions, scan.chosen, seed=0)
         model = Model(
             beads=self.training.beads,
@@ -301,13 +306,14 @@ def with_recipe(settings: TrainingSettings, built: architectures.Built) -> Train
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})
 
 
-def _check_stability(settings: TrainingSettings, built: architectures.Built) -> None:
+def _check_stability(settings: TrainingSettings, built: architectures.Built, labelled: bool) -> None:
     """Raises UserError where heavy-tailed noise is asked for together with what it cannot have."""
     if settings.stability == 2:
         return
     odd = {
         "loss antithetic": settings.loss == "antithetic",
         "fokker_planck": bool(settings.fokker_planck),
+        "forces as labels": labelled,
         "classification": settings.classification > 0,
         "internal coordinates, some of which are angles": isinstance(built.chart, InternalChart),
     }

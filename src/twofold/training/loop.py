@@ -10,18 +10,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, trainable
 from twofold.energy.experts import Experts
-from twofold.energy.rotations import random_rotations
+from twofold.energy.rotations import random_rotations, rotate
 from twofold.noise import NoiseSchedule, TimeSchedule, along_frames
 from twofold.objectives import (
     LOSSES,
+    MIXTURES,
     classification,
     draw_noise,
     fokker_planck,
+    force_share,
     fractional,
     level_weight,
     other_level,
@@ -32,10 +34,14 @@ from twofold.training.settings import TrainingSettings
 
 
 class TrainingData(NamedTuple):
-    """Frames in chart coordinates (frames, ...) and the cumulative sum of their weights (frames,), ending at one."""
+    """Frames in chart coordinates (frames, ...) and the cumulative sum of their weights (frames,), ending at one.
+
+    scores: forces in kT as scores of the clean density (frames, ...), where there are forces.
+    """
 
     coordinates: Array
     cumulative: Array
+    scores: Array | None = None
 
 
 class TrainingState(NamedTuple):
@@ -48,28 +54,41 @@ class TrainingState(NamedTuple):
     step: Int[Array, ""]
 
 
-def training_data(chart: Chart, positions: Array, weights: Array) -> TrainingData:
-    """Encode frames (frames, beads, 3) in nm with weights (frames,)."""
+def training_data(
+    chart: Chart, positions: ArrayLike, weights: ArrayLike, forces: ArrayLike | None = None
+) -> TrainingData:
+    """Encode frames (frames, beads, 3) in nm with weights (frames,), and forces in kT/nm if the chart knows how."""
     coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
     cumulative = jnp.cumsum(jnp.asarray(weights, jnp.float32) / jnp.sum(jnp.asarray(weights, jnp.float32)))
-    return TrainingData(coordinates, cumulative / cumulative[-1])
+    known = None if forces is None else jax.vmap(chart.scores_of)(jnp.asarray(positions), jnp.asarray(forces))
+    return TrainingData(coordinates, cumulative / cumulative[-1], known)
 
 
-def draw_frames(data: TrainingData, key: PRNGKeyArray, count: int) -> Array:
+def draw_index(data: TrainingData, key: PRNGKeyArray, count: int) -> Int[Array, " count"]:
     """`count` frames in proportion to their weights, by systematic resampling, which spreads them evenly over time."""
     place = (jnp.arange(count) + jax.random.uniform(key)) / count
     index = jnp.searchsorted(data.cumulative, place, side="right")
-    return data.coordinates[jnp.minimum(index, data.coordinates.shape[0] - 1)]
+    return jnp.minimum(index, data.coordinates.shape[0] - 1)
+
+
+def draw_frames(data: TrainingData, key: PRNGKeyArray, count: int) -> Array:
+    """Coordinates of the frames of `draw_index`."""
+    return data.coordinates[draw_index(data, key, count)]
 
 
 class Trainer(eqx.Module):
-    """Everything about a training run that does not change from step to step."""
+    """Everything about a training run that does not change from step to step.
+
+    variance: J, the mean square of a coordinate of the forces in kT, in a shape that multiplies coordinates; where
+    there are forces.
+    """
 
     frozen: Energy
     chart: Chart
     system: System
     schedule: NoiseSchedule
     settings: TrainingSettings = eqx.field(static=True)
+    variance: Array | None = None
 
     def initial(self, model: Energy, key: PRNGKeyArray) -> TrainingState:
         """State before the first step."""
@@ -93,31 +112,40 @@ class Trainer(eqx.Module):
         """Weighted mean denoising loss of one batch."""
         frames, levels, noise, pairing, turn = jax.random.split(key, 5)
         batch = self.settings.batch or 1
-        x = draw_frames(data, frames, batch)
+        index = draw_index(data, frames, batch)
+        x, known = data.coordinates[index], None if data.scores is None else data.scores[index]
         if self.frozen.augment_rotation:
-            x = random_turns(turn, x)
+            turns = random_rotations(turn, batch)
+            x, known = rotate(turns, x), None if known is None else rotate(turns, known)
         # frames come in order of time and levels in ascending order: pair them at random
         sigma = self.schedule.draw(levels, batch)
         if isinstance(self.frozen, Experts):
-            x = jax.random.permutation(pairing, x)
+            order = jax.random.permutation(pairing, batch)
+            x, known = x[order], None if known is None else known[order]
         else:
             sigma = jax.random.permutation(pairing, sigma)
         value = level_weight(sigma, self.settings.softening or 0.0) * self._matching(
-            self.model(parameters), x, sigma, noise
+            self.model(parameters), x, sigma, noise, known
         )
         if isinstance(self.schedule, TimeSchedule):
             value = self.schedule.weight(sigma) * value
         return jnp.mean(value) / self.chart.dimension
 
-    def _matching(self, model: Energy, x: Array, sigma: Array, key: PRNGKeyArray) -> Float[Array, " batch"]:
+    def _matching(
+        self, model: Energy, x: Array, sigma: Array, key: PRNGKeyArray, known: Array | None
+    ) -> Float[Array, " batch"]:
         """Score matching loss of each frame at its level; for experts the levels are in ascending order."""
-        alpha = self.settings.stability
+        alpha, name = self.settings.stability, self.settings.loss or "antithetic"
         eps = draw_noise(key, self.chart, x) if alpha == 2 else stable_noise(key, self.chart, x, alpha)
-        loss = LOSSES[self.settings.loss or "antithetic"] if alpha == 2 else partial(fractional, stability=alpha)
+        loss: Any = LOSSES[name] if alpha == 2 else partial(fractional, stability=alpha)
+        labels: tuple[Array, ...] = (x, eps, sigma)
+        if known is not None:
+            assert self.variance is not None
+            loss, labels = MIXTURES[name], (*labels, known, force_share(sigma, self.variance))
         if not isinstance(model, Experts):
-            return loss(model, self.system, x, eps, sigma)
+            return loss(model, self.system, *labels)
         pieces = model.pieces(self.schedule.edges(len(sigma)))
-        values = [loss(part, self.system, x[some], eps[some], sigma[some]) for some, part in pieces]
+        values = [loss(part, self.system, *(label[some] for label in labels)) for some, part in pieces]
         return jnp.concatenate(values)
 
     def _levels_up_to(self, largest: float | None) -> NoiseSchedule:
@@ -187,8 +215,3 @@ class Trainer(eqx.Module):
             return jax.lax.scan(lambda carry, _: trainer.step(carry, data), state, length=steps)
 
         return lambda state, data: run((self, data), state)
-
-
-def random_turns(key: PRNGKeyArray, x: Float[Array, "batch beads 3"]) -> Float[Array, "batch beads 3"]:
-    """Each conformation turned by its own rotation, uniform over the group."""
-    return jnp.einsum("bnx,byx->bny", x, random_rotations(key, x.shape[0]), precision=jax.lax.Precision.HIGHEST)

@@ -1,0 +1,96 @@
+"""HDF5 files like those of SPICE: a group for each molecule, with conformations, energies and gradients.
+
+Eastman et al., Sci. Data 10, 11 (2023).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twofold.errors import UserError
+from twofold.files.checks import check_file
+from twofold.files.elements import symbols
+from twofold.files.labelled import LabelledFrames, labelled
+from twofold.units import energy_factor, length_factor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ARRAYS = ("atomic_numbers", "conformations", "dft_total_energy", "dft_total_gradient")
+UNITS = {"conformations": "bohr", "dft_total_energy": "hartree", "dft_total_gradient": "hartree/bohr"}
+"""Unless the attribute `units` of a data set states others."""
+
+
+def spice_names(path: str | Path) -> list[str]:
+    """Names of all molecules in a file. Raises UserError for a file that is missing or damaged."""
+    with _opened(Path(path)) as file:
+        return list(file)
+
+
+def read_spice(path: str | Path, names: str | Sequence[str]) -> list[LabelledFrames]:
+    """The conformations of the molecules `names`, one entry for each; the others are not read.
+
+    Forces are the negative gradients. The conformations were chosen to be different from each other: they are neither a
+    trajectory nor an ensemble in equilibrium, and what is fitted to them alone is not that of any temperature.
+
+    Raises UserError for a file that is missing, damaged or of another kind, for a molecule that it does not have, and
+    for arrays that are missing or do not fit together.
+    """
+    path, wanted = Path(path), [names] if isinstance(names, str) else list(names)
+    with _opened(path) as file:
+        present = list(file)
+        for name in wanted:
+            if name not in present:
+                near = ", ".join(get_close_matches(name, present, 3) or present[:3])
+                raise UserError(f"no molecule {name!r} in {path}", f"one of its {len(present)}, e.g. {near}")
+        return [_molecule(path, name, file[name]) for name in wanted]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The open file; what the library stumbles over while it is read becomes a UserError."""
+    import h5py
+
+    try:
+        with h5py.File(check_file(path), "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} cannot be read ({error})", "a whole HDF5 file", "copy it again") from error
+
+
+def _molecule(path: Path, name: str, group: Any) -> LabelledFrames:
+    if missing := [array for array in ARRAYS if not hasattr(group, "keys") or array not in group]:
+        raise UserError(f"molecule {name!r} in {path} without {', '.join(missing)}", f"{', '.join(ARRAYS)}")
+    numbers, positions, energies, gradient = (np.asarray(group[array]) for array in ARRAYS)
+    units = {array: _unit(group[array], unit) for array, unit in UNITS.items()}
+    energy_unit, _, length_unit = units["dft_total_gradient"].rpartition("/")
+    where = Path(f"{path}/{name}")
+    frames = labelled(
+        where,
+        positions,
+        length=length_factor(units["conformations"]),
+        force=-energy_factor(energy_unit) / length_factor(length_unit),
+        energy=energy_factor(units["dft_total_energy"]),
+        elements=symbols(numbers.reshape(-1).tolist(), where),
+        forces=gradient,
+        energies=energies,
+        about={
+            "format": "SPICE",
+            "molecule": name,
+            "units": units,
+            "order": "none: conformations that were chosen, not a trajectory",
+            "equilibrium": "no",
+        },
+    )
+    return replace(frames, paths=(path,))
+
+
+def _unit(dataset: Any, default: str) -> str:
+    unit = dataset.attrs.get("units", default)
+    return unit.decode() if isinstance(unit, bytes) else str(unit)

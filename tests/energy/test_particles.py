@@ -1,0 +1,115 @@
+"""Message passing: symmetries, neighbour lists, padding, and walls."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from twofold.energy.particles import ParticleEnergy, Particles, contacts_by_type, pairs_of
+from twofold.energy.rotations import random_rotations
+
+TYPES = np.array([0, 0, 1, 1, 1, 0])
+SIGMA = jnp.float32(0.4)
+
+
+@pytest.fixture(scope="module")
+def energy():
+    """With readouts that say something: fresh ones are zero."""
+    fresh = ParticleEnergy.build(TYPES, np.full((2, 2), 0.8), jax.random.key(0), width=8, depth=2)
+    keys = jax.random.split(jax.random.key(1), 2)
+    readout = jax.random.normal(keys[0], fresh.readout.shape)
+    height = jax.random.normal(keys[1], fresh.repulsion.height.shape)
+    return eqx.tree_at(lambda one: (one.readout, one.repulsion.height), fresh, (readout, height))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return jax.random.normal(jax.random.key(2), (len(TYPES), 3))
+
+
+def of(energy, x, particles=None, sigma=SIGMA):
+    return float(energy.energy(particles, x, sigma))
+
+
+def test_turning_shifting_and_exchanging_like_particles_change_nothing(energy, x):
+    here = of(energy, x)
+    turn = random_rotations(jax.random.key(3), 1)[0]
+    assert of(energy, x @ turn.T) == pytest.approx(here, rel=1e-5)
+    like, unlike = jnp.array([1, 0, 2, 4, 3, 5]), jnp.array([2, 1, 0, 3, 4, 5])
+    assert of(energy, x[like]) == pytest.approx(here, rel=1e-5)
+    assert abs(of(energy, x[unlike]) - here) > 1e-2
+    # all but the Gaussian, which belongs to coordinates without their mean
+    shift = jnp.array([0.3, -0.2, 0.5])
+    gaussian = 0.5 * jnp.sum((x + shift) ** 2 - x**2) / (1 + SIGMA**2)
+    assert of(energy, x + shift) - float(gaussian) == pytest.approx(here, rel=1e-4)
+
+
+def test_mirror_images_are_told_apart(energy, x):
+    assert abs(of(energy, x * jnp.array([-1.0, 1.0, 1.0])) - of(energy, x)) > 1e-3
+
+
+def full_list(count):
+    rows = [[j for j in range(count) if j != i] + [count] for i in range(count)]
+    return jnp.asarray(rows)
+
+
+def test_a_list_of_neighbours_gives_what_all_pairs_give(energy, x):
+    particles = Particles(jnp.asarray(TYPES), jnp.ones(len(TYPES), bool), full_list(len(TYPES)))
+    assert of(energy, x, particles) == pytest.approx(of(energy, x), rel=1e-5)
+    forces = [jax.grad(energy.energy, argnums=1)(system, x, SIGMA) for system in (particles, None)]
+    np.testing.assert_allclose(*forces, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_padding_counts_for_nothing(energy, x, listed):
+    count = len(TYPES) + 3
+    padded = jnp.concatenate([x, jax.random.normal(jax.random.key(5), (3, 3))])
+    types, real = jnp.append(jnp.asarray(TYPES), jnp.array([0, 1, 1])), jnp.arange(count) < len(TYPES)
+    particles = Particles(types, real, full_list(count) if listed else None)
+    assert of(energy, padded, particles) == pytest.approx(of(energy, x), rel=1e-5)
+    force = jax.grad(energy.energy, argnums=1)(particles, padded, SIGMA)
+    assert jnp.all(force[len(TYPES) :] == 0)
+
+
+def test_partners_fade_out_at_the_cutoff():
+    def weight(distance):
+        x = jnp.array([[0.0, 0.0, 0.0], [distance, 0.0, 0.0]])
+        return pairs_of(x, Particles(jnp.zeros(2, int), jnp.ones(2, bool)), 2.0).weight[0, 1]
+
+    assert float(weight(1e-4)) == pytest.approx(1, abs=1e-3)
+    assert float(weight(2.5)) == 0
+    for derivative in (weight, jax.grad(weight), jax.grad(jax.grad(weight))):
+        assert abs(float(derivative(1.999))) < 2e-2
+
+
+def test_far_particles_do_not_speak(energy, x):
+    """The energy of two clusters beyond the cut-off of each other is the sum of both, but for the Gaussian."""
+    far = jnp.concatenate([x, x + jnp.array([100.0, 0.0, 0.0])])
+    double = Particles(jnp.tile(jnp.asarray(TYPES), 2), jnp.ones(12, bool))
+
+    def without_gaussian(particles, y):
+        return of(energy, y, particles) - float(0.5 * jnp.sum(y**2) / (1 + SIGMA**2))
+
+    assert without_gaussian(double, far) == pytest.approx(2 * without_gaussian(None, x), rel=1e-2, abs=0.05)
+
+
+def test_walls_rise_towards_contact(x):
+    fresh = ParticleEnergy.build(np.zeros(2, int), np.ones((1, 1)), jax.random.key(0), width=4, depth=1)
+    height = jnp.ones_like(fresh.repulsion.height)
+    walled = eqx.tree_at(lambda one: one.repulsion.height, fresh, height)
+
+    def wall(distance):
+        y = jnp.array([[0.5 * distance, 0, 0], [-0.5 * distance, 0, 0]])
+        return of(walled, y, sigma=jnp.float32(0.02)) - of(fresh, y, sigma=jnp.float32(0.02))
+
+    assert wall(0.5) > 3 * wall(0.9) > 3 * wall(1.3) > 0
+
+
+def test_coinciding_particles_have_finite_forces(energy):
+    assert jnp.isfinite(jax.grad(energy.energy, argnums=1)(None, jnp.zeros((6, 3)), SIGMA)).all()
+
+
+def test_contacts_are_the_least_distances_of_types():
+    x = np.array([[[0, 0, 0], [1, 0, 0], [0, 3, 0]], [[0, 0, 0], [2, 0, 0], [0, 0.5, 0]]], float)
+    np.testing.assert_allclose(contacts_by_type(x, np.array([0, 0, 1])), [[1, 0.5], [0.5, 0]])

@@ -1,0 +1,239 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from twofold.beads import Beads
+from twofold.ensemble import Ensemble
+from twofold.errors import UserError
+from twofold.force_check import TypeForces, check_forces, measure_forces
+from twofold.units import thermal_energy
+
+WIDTH = 0.004
+"""Standard deviation of each component of a bond, nm."""
+REST = np.array([[0.15, 0.0, 0.0], [0.05, 0.14, 0.0], [0.0, 0.05, 0.14], [0.15, 0.0, 0.02]])
+KT = thermal_energy(300.0)
+
+
+def chain(frames=4000, seed=0, temperature=300.0, **extra):
+    """Five beads A B A B A whose bonds are Gaussian vectors about `REST`, with their exact forces."""
+    spread = WIDTH * np.sqrt(temperature / 300.0)
+    stretched = spread * np.random.default_rng(seed).standard_normal((frames, 4, 3))
+    x = np.concatenate([np.zeros((frames, 1, 3)), np.cumsum(REST + stretched, axis=1)], axis=1)
+    beads = replace(Beads.anonymous(5, bonds=[(i, i + 1) for i in range(4)]), types=tuple("ABABA"))
+    return Ensemble.build(beads, x, 300.0, forces=chain_forces(stretched), **extra)
+
+
+def chain_forces(stretched):
+    pull = KT / WIDTH**2 * stretched
+    none = np.zeros_like(pull[:, :1])
+    return np.concatenate([pull, none], axis=1) - np.concatenate([none, pull], axis=1)
+
+
+def test_exact_forces_are_accepted():
+    found = check_forces(chain())
+    assert found.verdict == "accepted"
+    assert found.dimension == 12
+    assert found.error < 0.4
+    assert abs(found.ratio - 1) < 3 * found.error
+    assert found.stretch == pytest.approx(1, abs=0.05)
+    assert "can be those of this ensemble" in found.sentence
+
+
+def test_mean_squares_by_type_and_the_crossover():
+    found = measure_forces(chain())
+    # an inner bead has two bonds, an end one; what the mean over beads takes away is that of the count of components
+    share = 3 * (1 - 1 / 5)
+    inner, end = 2 * 3 / WIDTH**2, 3 / WIDTH**2
+    assert [one.name for one in found.types] == ["A", "B"]
+    assert [one.beads for one in found.types] == [3, 2]
+    expected = [(2 * end + inner) / (3 * share), inner / share]
+    assert [one.mean_square for one in found.types] == pytest.approx(expected, rel=0.05)
+    assert found.mean_square == pytest.approx(8 * 3 / WIDTH**2 / 12, rel=0.05)
+    assert found.types[1].crossover_nm == pytest.approx(expected[1] ** -0.5, rel=0.03)
+    assert TypeForces("C", 1, 1.0, 0.1, 0.0).crossover_nm == np.inf
+
+
+def test_noise_adds_to_the_mean_square_and_not_to_the_ratio():
+    ensemble = chain()
+    noise = np.random.default_rng(1).normal(scale=2000.0, size=ensemble.positions.shape)
+    clean, noisy = measure_forces(ensemble), measure_forces(ensemble, ensemble.forces + noise)
+    assert noisy.mean_square - clean.mean_square == pytest.approx((2000.0 / KT) ** 2, rel=0.05)
+    assert abs(noisy.ratio - 1) < 3 * noisy.error
+    assert noisy.error > clean.error
+    assert noisy.verdict != "refused"
+
+
+def test_too_much_noise_leaves_it_undecided():
+    ensemble = chain(400)
+    noise = np.random.default_rng(1).normal(scale=2e4, size=ensemble.positions.shape)
+    found = check_forces(ensemble, ensemble.forces + noise)
+    assert found.verdict == "undecided"
+    assert "too few independent frames" in found.sentence
+
+
+def test_errors_are_those_of_independent_repeats():
+    found = [measure_forces(chain(600, seed)) for seed in range(60)]
+    for value, error in (("ratio", "error"), ("stretch", "stretch_error")):
+        deviations = [(getattr(one, value) - 1) / getattr(one, error) for one in found]
+        assert np.std(deviations) == pytest.approx(1, abs=0.35)
+        assert abs(np.mean(deviations)) < 0.5
+
+
+def test_a_net_force_and_a_drift_do_not_matter():
+    ensemble = chain()
+    drift = np.cumsum(np.random.default_rng(2).normal(size=(len(ensemble), 1, 3)), axis=0)
+    moved = replace(ensemble, positions=ensemble.positions + drift.astype(np.float32), forces=ensemble.forces + 1e3)
+    one, other = measure_forces(ensemble), measure_forces(moved)
+    assert other.ratio == pytest.approx(one.ratio, abs=0.02)
+    assert other.mean_square == pytest.approx(one.mean_square, rel=1e-4)
+    assert [kind.ratio for kind in other.types] == pytest.approx([kind.ratio for kind in one.types], abs=0.02)
+
+
+def test_weights_bring_frames_to_the_temperature():
+    # sampled at 330 K: weights proportional to exp(-(1/kT - 1/kT') U)
+    ensemble = chain(20_000, temperature=330.0)
+    stretched = np.diff(ensemble.positions.astype(np.float64), axis=1) - REST
+    energy = 0.5 * np.sum(stretched**2, axis=(1, 2)) / WIDTH**2
+    weighted = replace(ensemble, weights=np.exp(-energy * (1 - 300 / 330)))
+    for each, expected in ((ensemble, 1.1), (weighted, 1.0)):
+        found = measure_forces(each)
+        assert found.stretch == pytest.approx(expected, abs=0.02)
+        assert found.mean_square * WIDTH**2 / 2 == pytest.approx(expected, abs=0.02)
+
+
+def test_errors_see_correlated_blocks():
+    ensemble = chain(200)
+    repeated = ensemble.select(np.repeat(np.arange(200), 20))
+    assert measure_forces(repeated).error == pytest.approx(measure_forces(ensemble).error, rel=0.3)
+
+
+def explained(ensemble, forces=None, **changes):
+    with pytest.raises(UserError) as caught:
+        check_forces(replace(ensemble, **changes), forces)
+    return str(caught.value)
+
+
+def test_opposite_sign():
+    ensemble = chain()
+    found = explained(ensemble, -ensemble.forces)
+    assert "their sign is opposite" in found
+    assert "temperature" not in found
+    assert "Expected forces with -<F.x> = 12 kT at 300 K" in found
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [
+        (4.184, "4.184 times too large, the factor between kJ/mol and kcal/mol"),
+        (1 / 4.184, "4.184 times too small, the factor between kJ/mol and kcal/mol"),
+        (10, "10 times too large, the factor between nm and Angstrom"),
+        (0.1, "10 times too small, the factor between nm and Angstrom"),
+        (1 / 41.84, "41.84 times too small, the factor between kJ/mol/nm and kcal/mol/Angstrom"),
+        (96.485, "96.49 times too large, the factor between kJ/mol and eV"),
+        (1 / 964.85, "964.9 times too small, the factor between kJ/mol/nm and eV/Angstrom"),
+        (1 / 49614.75, "times too small, the factor between kJ/mol/nm and hartree/bohr"),
+        (1 / KT, "2.494 times too small, the factor between kJ/mol and kT"),
+    ],
+)
+def test_wrong_units(factor, text):
+    ensemble = chain(20_000)
+    for sign in (1, -1):
+        found = explained(ensemble, sign * factor * ensemble.forces)
+        assert text in found
+        assert ("their sign is opposite" in found) == (sign < 0)
+        assert "cancel" not in found
+
+
+def test_positions_in_another_unit():
+    ensemble = chain()
+    assert "factor between nm and Angstrom" in explained(ensemble, positions=10 * ensemble.positions)
+
+
+@pytest.mark.parametrize("stated", [150.0, 500.0])
+def test_wrong_temperature(stated):
+    found = explained(chain(40_000), temperature=stated)
+    assert "they fit a temperature of" in found
+    low, high = (float(text) for text in found.split("temperature of ")[1].split(" K")[0].split(" to "))
+    assert low == pytest.approx(300, rel=0.15)
+    assert high == pytest.approx(300, rel=0.15)
+    assert f"not {stated:g} K" in found
+
+
+def test_another_level_of_theory():
+    ensemble = chain()
+    # the same springs about bonds that are 3 % longer
+    stretched = np.diff(ensemble.positions.astype(np.float64), axis=1) - 1.03 * REST
+    found = explained(ensemble, chain_forces(stretched))
+    assert "another level of theory" in found
+    assert "the virial of A" in found or "the virial of B" in found
+
+
+def test_another_level_of_theory_in_another_unit():
+    ensemble = chain()
+    stretched = np.diff(ensemble.positions.astype(np.float64), axis=1) - 1.03 * REST
+    found = explained(ensemble, -chain_forces(stretched) / 41.84)
+    for text in ("sign is opposite", "kcal/mol/Angstrom", "another level of theory"):
+        assert text in found
+
+
+def test_forces_of_other_frames_or_not_turned():
+    ensemble = chain()
+    turns, upper = np.linalg.qr(np.random.default_rng(4).standard_normal((len(ensemble), 3, 3)))
+    turns *= np.sign(np.diagonal(upper, axis1=1, axis2=2))[:, None]
+    for forces in (ensemble.forces[::-1], ensemble.forces @ turns, np.ones_like(ensemble.forces)):
+        assert "they do not follow the positions" in explained(ensemble, forces)
+
+
+def test_rigid_bonds():
+    ensemble = chain()
+    x = ensemble.positions.astype(np.float64)
+    bond = x[:, 4] - x[:, 3]
+    x[:, 4] = x[:, 3] + 0.15 * bond / np.linalg.norm(bond, axis=1, keepdims=True)
+    found = explained(ensemble, positions=x)
+    assert "the bond of B4 of MOL1 and B5 of MOL1 is rigid" in found
+    assert "map forces on atoms to beads first" in found
+
+
+def test_two_beads_at_a_fixed_distance_without_a_bond():
+    way = np.random.default_rng(3).standard_normal((100, 3))
+    x = np.stack([0 * way, 0.15 * way / np.linalg.norm(way, axis=1, keepdims=True)], axis=1)
+    found = measure_forces(Ensemble.build(Beads.anonymous(2), x, 300.0, forces=-1e3 * x))
+    assert np.isnan(found.stretch)
+    assert found.verdict == "refused"
+
+
+def test_one_block_with_all_of_the_weight_has_no_error():
+    ensemble = chain(4000)
+    found = measure_forces(replace(ensemble, weights=np.where(np.arange(4000) < 40, 1.0, 0.0)))
+    assert np.isnan(found.error)
+    assert found.verdict != "accepted"
+
+
+def test_whole_molecules_in_a_box_are_checked_and_broken_ones_are_not():
+    box = np.eye(3) * 2.0
+    ensemble = chain(box=box)
+    assert measure_forces(ensemble).verdict == "accepted"
+    with pytest.raises(UserError, match="spread over the whole of a periodic box"):
+        measure_forces(replace(ensemble, positions=(ensemble.positions + 1.9) % 2.0))
+
+
+def test_what_is_no_force():
+    ensemble = chain(100)
+    broken = ensemble.forces.copy()
+    broken[3, 2, 0] = np.nan
+    for forces, text in (
+        (ensemble.forces[:50], r"shape \(50, 5, 3\)"),
+        (ensemble.forces[:, :4], r"shape \(100, 4, 3\)"),
+        (broken, r"not finite in frame 3, bead 2 \(B3 of MOL1\)"),
+        (0 * ensemble.forces, "all zero"),
+    ):
+        with pytest.raises(UserError, match=text):
+            measure_forces(ensemble, forces)
+    with pytest.raises(UserError, match="No forces"):
+        measure_forces(replace(ensemble, forces=None))
+    with pytest.raises(UserError, match="10 frames of 5 beads"):
+        measure_forces(ensemble.select(slice(10)))
+    alone = Ensemble.build(Beads.anonymous(1), np.zeros((30, 1, 3)), 300.0, forces=np.ones((30, 1, 3)))
+    with pytest.raises(UserError, match="30 frames of 1 beads"):
+        measure_forces(alone)

@@ -1,0 +1,58 @@
+"""Forces as labels of a fit: their size by type, and a fit that uses them."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import twofold
+from twofold.chart.cartesian import cartesian_chart
+from twofold.systems.clusters import CLUSTERS
+from twofold.training.labels import described, force_labels, mean_squares
+from twofold.units import thermal_energy
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    return CLUSTERS["dw4"].ensemble(400, 3)
+
+
+def test_mean_squares_make_up_for_the_mean_that_is_gone():
+    """White forces of one kT/nm on every bead, less their mean, have a mean square of length squared."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5000, 4, 3)).astype(np.float32)
+    chart = cartesian_chart(x)
+    forces = rng.standard_normal(x.shape) * np.array([1.0, 1.0, 2.0, 2.0])[:, None]
+    scores = jnp.stack([chart.scores_of(x[0], jnp.asarray(f, jnp.float32)) for f in forces[:1]])
+    np.testing.assert_allclose(scores[0].mean(0), 0, atol=1e-6)
+    white = (forces / np.array([1.0, 1.0, 2.0, 2.0])[:, None]) * float(chart.length)
+    white -= white.mean(1, keepdims=True)
+    beads = CLUSTERS["dw4"].beads
+    found = mean_squares(chart, beads, jnp.asarray(white), np.ones(5000))
+    np.testing.assert_allclose(found, float(chart.length) ** 2, rtol=0.03)
+    assert described(beads, found)["crossover_sigma"]["X"] == pytest.approx(1 / float(chart.length), rel=0.03)
+    assert described(beads, None) == {"labels": "noise"}
+
+
+def test_forces_are_in_kt(cluster):
+    labels = force_labels(cluster, "auto")
+    np.testing.assert_allclose(labels, cluster.forces / thermal_energy(cluster.temperature), rtol=1e-5)
+    assert force_labels(cluster, "none") is None
+
+
+@pytest.mark.slow
+def test_a_fit_learns_forces_and_says_so(tmp_path):
+    model = twofold.fit("dw4", out=tmp_path / "run", frames=500, steps=60, batch=32, width=8, seed=0)
+    assert model.report["labels"] == "noise and forces"
+    assert model.report["architecture"] == "particles"
+    unseen = CLUSTERS["dw4"].ensemble(100, 7)
+    force = model.force(unseen.positions)
+    cosine = np.sum(force * unseen.forces) / np.linalg.norm(force) / np.linalg.norm(unseen.forces)
+    assert cosine > 0.5
+    np.testing.assert_allclose(force.sum(1)[:, :2], 0, atol=1e-3 * np.abs(force).max())
+    # the third axis is no coordinate: a spring holds it
+    lifted = unseen.positions[:2] + np.array([0, 0, 0.5], np.float32)
+    assert (model.force(lifted)[..., 2] < 0).all()
+    loaded = twofold.load(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.force(unseen.positions), force)
+    samples = model.sample(16, steps=10, seed=0)
+    assert not samples.positions[..., 2].any()
