@@ -88,3 +88,29 @@ def test_one_bead_has_no_pairs():
     region = Region.around(np.zeros((10, 1, 3)))
     one = State(jnp.ones((1, 1, 3)), jnp.zeros((1, 1, 3)), jnp.zeros((1, 1, 3)), jnp.zeros(1))
     assert bool(inside(region, speed_limit(np.array([12.0]), 2.5), one)[0])
+
+
+def test_a_torsion_may_turn_where_others_have_been():
+    """A chain of five whose first torsion was trans in all frames and whose second was everywhere."""
+    rng = np.random.default_rng(3)
+
+    def chain(first, second):
+        place = [np.array([0.1, 0.1, 0.0]), np.array([0.0, 0.0, 0.0]), np.array([0.15, 0.0, 0.0])]
+        third = place[2] + 0.14 * np.array([0.5, 0.87 * np.cos(first), 0.87 * np.sin(first)])
+        axis = (third - place[2]) / np.linalg.norm(third - place[2])
+        back = place[1] - place[2]
+        across = back - (back @ axis) * axis
+        across /= np.linalg.norm(across)
+        turned = np.cos(second) * across + np.sin(second) * np.cross(axis, across)
+        return np.array([*place, third, third + 0.14 * (0.5 * axis + 0.87 * turned)])
+
+    data = np.array([chain(np.pi + 0.2 * rng.standard_normal(), a) for a in rng.uniform(-np.pi, np.pi, 3000)])
+    data = (data + rng.normal(0, 0.002, data.shape)).astype(np.float32)
+    limit = speed_limit(np.full(5, 12.0), 2.5)
+    cis = state(chain(0.1, 2.0))
+    bonds = np.array([[0, 1], [1, 2], [2, 3], [3, 4]])
+    assert not bool(inside(Region.around(data), limit, cis)[0])
+    region = Region.around(data, bonds=bonds)
+    assert bool(inside(region, limit, cis)[0])
+    squeezed = state(chain(0.1, 2.0) * np.array([1.0, 0.3, 0.3]))
+    assert not bool(inside(region, limit, squeezed)[0])

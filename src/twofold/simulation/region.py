@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from twofold.bond_graph import bonds_apart
 from twofold.simulation.integrators import State
 
 WIDTHS = 5.0
@@ -27,14 +28,27 @@ class Region(NamedTuple):
     energy: Float[Array, 2]
 
     @classmethod
-    def around(cls, positions: np.ndarray, *, noise_nm: float = 0.0, energies: np.ndarray | None = None) -> Region:
+    def around(
+        cls,
+        positions: np.ndarray,
+        *,
+        bonds: np.ndarray | None = None,
+        noise_nm: float = 0.0,
+        energies: np.ndarray | None = None,
+    ) -> Region:
         """The region of frames `positions` (frames, beads, 3) nm, wide enough for honest sampling.
 
         A pair's distance may leave what the frames span by five of its standard deviations (with the noise `noise_nm`
         of each coordinate, which the simulated density has in addition) and 0.01 nm. Frames in the tens of thousands
         span about four standard deviations each way, so a stiff pair is stopped nine from its mean, at 40 kT:
         far beyond what 1e12 steps see, and well before a bond is broken. The lower bound of a soft pair is at least
-        half the shortest distance of all, where beads overlap. `energies` (frames,) kJ/mol of the same frames under the
+        half the shortest distance of all, where beads overlap.
+
+        bonds: (bonds, 2). Three bonds apart or more, a pair comes as close as the torsions between bring it, which may
+        be where no frame of this pair has been (a torsion seldom turns to cis), but other pairs have: all such pairs
+        share the least of their lower bounds.
+
+        `energies` (frames,) kJ/mol of the same frames under the
         force field widen by their own span on both sides; without them any finite energy is accepted.
         """
         positions = np.asarray(positions, dtype=np.float32)
@@ -42,12 +56,16 @@ class Region(NamedTuple):
         margin = WIDTHS * np.sqrt(width**2 + 2 * noise_nm**2) + SLACK_NM
         pairs = ~np.eye(positions.shape[1], dtype=bool)
         floor = 0.5 * low[pairs].min() if pairs.any() else 0.0
+        lower = np.maximum(low - margin, floor)
+        if bonds is not None and len(bonds):
+            soft = pairs & (bonds_apart(len(pairs), bonds) > 2)
+            lower[soft] = lower[soft].min(initial=np.inf)
         bounds = (-np.inf, np.inf)
         if energies is not None:
             span = float(np.max(energies) - np.min(energies))
             bounds = (float(np.min(energies)) - span, float(np.max(energies)) + span)
         return cls(
-            jnp.asarray(np.where(pairs, np.maximum(low - margin, floor), -1.0), jnp.float32),
+            jnp.asarray(np.where(pairs, lower, -1.0), jnp.float32),
             jnp.asarray(np.where(pairs, high + margin, np.inf), jnp.float32),
             jnp.asarray(bounds, jnp.float32),
         )

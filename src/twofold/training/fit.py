@@ -275,7 +275,7 @@ class _Fit:
             network=energy,
             schedule=NoiseSchedule(whole.smallest, whole.largest),
             sigma_star=scan.chosen,
-            region=Region.around(blurred),
+            region=Region.around(blurred, bonds=self.training.beads.bonds),
             report=report,
         )
         model.save(self.folder.model)
