@@ -20,6 +20,7 @@ from common import command_line, header, table
 from twofold import fitting
 from twofold.analysis.divergence import js_2d, pmf_error_2d
 from twofold.analysis.observables import distances, torsions
+from twofold.analysis.uncertainty import jackknife
 from twofold.ensemble import Ensemble
 from twofold.model import Model
 from twofold.molecular_dynamics import deblurred, simulated_with
@@ -27,8 +28,9 @@ from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
 
 BINS = 60
+BLOCKS = 20
 COLUMNS = (
-    "run", "sigma over smallest", "blur undone in", "JS", "PMF error", "bond widths, largest excess, %",
+    "run", "sigma over smallest", "blur undone in", "JS", "PMF error", "bond widths, largest excess, %", "stable",
     "replica-steps/s",
 )  # fmt: skip
 
@@ -56,7 +58,8 @@ def main(
         print("\n".join(table(COLUMNS, rows)), flush=True)
     lines += [
         f"{replicas} x {frames} frames, {frame_ps:g} ps apart, from samples; {BINS} x {BINS} bins; bond widths against "
-        "those of the clean held-out frames.",
+        "those of the clean held-out frames. In brackets: jackknife errors over replicas; differences between rows "
+        "below them say nothing.",
         "",
         *table(COLUMNS, rows),
     ]
@@ -78,27 +81,30 @@ def rows_of(
             model.simulate(path, deblur=deblur, **settings)
         files, head = simulated_with(model, path)
         raw = record_ensemble(files.record).positions
-        rate = f"{model_rate(files.summary):.3g}"
-        head_cells = (reference.source.get("landscape", "ala2"), f"{factor:g}")
+        summary = json.loads(files.summary.read_text(encoding="utf-8"))
+        end = (f"{summary['stable']}/{summary['replicas']}", f"{summary['speed']['rate']:.3g}")
+        start = (reference.source.get("landscape", f"{len(model.beads)} beads"), f"{factor:g}")
         if deblur == "frames":
-            rows.append((*head_cells, "nothing", *scores(raw, reference), rate))
-        rows.append((*head_cells, deblur, *scores(deblurred(model, raw, head.notes), reference), rate))
+            rows.append((*start, "nothing", *scores(raw, reference), *end))
+        rows.append((*start, deblur, *scores(deblurred(model, raw, head.notes), reference), *end))
     return rows
 
 
-def model_rate(summary: Path) -> float:
-    """Replica-steps in a second."""
-    return json.loads(summary.read_text(encoding="utf-8"))["speed"]["rate"]
-
-
 def scores(positions: np.ndarray, reference: Ensemble) -> tuple[str, str, str]:
-    """JS, PMF error and the largest excess of a bond's width."""
+    """JS, PMF error, with errors, and the largest excess of a bond's width. Frames lie one replica after the other."""
     found, seen = plane(positions, reference), plane(reference.positions, reference)
     low, high = seen.min(0), seen.max(0)
-    scaled = [(one - low) / (high - low) for one in (found, seen)]
-    js = js_2d(*scaled, bins=BINS, y_weights=reference.weights, window=(0.0, 1.0))
-    pmf = pmf_error_2d(*scaled, bins=BINS, y_weights=reference.weights, window=(0.0, 1.0))
-    return f"{js:.4f}", f"{pmf:.3f}", excess(positions, reference)
+    one, other = ((points - low) / (high - low) for points in (found, seen))
+    groups = np.arange(len(one)) * BLOCKS // len(one)
+    cells = []
+    for divergence in (js_2d, pmf_error_2d):
+
+        def statistic(index: np.ndarray, divergence: Any = divergence) -> float:
+            return divergence(one[index], other, bins=BINS, y_weights=reference.weights, window=(0.0, 1.0))
+
+        value, error = jackknife(statistic, groups)
+        cells.append(f"{value:.4f} ({error:.1g})")
+    return cells[0], cells[1], excess(positions, reference)
 
 
 def plane(positions: np.ndarray, reference: Ensemble) -> np.ndarray:

@@ -51,7 +51,8 @@ def main(
             print("\n".join(table(COLUMNS, rows)), flush=True)
     lines += [
         f"{updates} updates of the default recipe; ratios to the floor in brackets; mean ± standard error over {seeds} "
-        f"seeds; {samples} samples; {SIMULATION['replicas']} x {SIMULATION['length_ps']:g} ps of simulation.",
+        f"seeds; {samples} samples; {SIMULATION['replicas']} x {SIMULATION['length_ps']:g} ps of simulation from "
+        "samples, whose share of the rare basin it remembers in part. The recipe holds the Fokker-Planck term.",
         "",
         *table(COLUMNS, rows),
     ]

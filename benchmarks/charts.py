@@ -48,9 +48,10 @@ def main(
         rows += report(name, found)
         print("\n".join(table(COLUMNS, rows)), flush=True)
     lines += [
-        f"{minutes:g} minutes of training each, {samples} samples in 100 steps, {replicas} x {length_ps:g} ps of "
-        "simulation from samples, freed of the noise of sigma*; scored against the held-out runs. In brackets: ratio "
-        "to the floor at equal effective size.",
+        f"As many updates as {minutes:g} minutes hold, {samples} samples in 100 steps, {replicas} x {length_ps:g} ps "
+        "of simulation from samples, freed of the noise of sigma*; scored against the held-out runs. In brackets: "
+        "ratio to the floor at equal effective size. A short run from samples says how well structures are kept, not "
+        "how basins are weighed.",
         "",
         *table(COLUMNS, rows),
     ]

@@ -125,8 +125,9 @@ def main(
 
 
 COLUMNS = (
-    "method", "i.i.d. JS", "simulation JS", "i.i.d. PMF", "simulation PMF", "floor JS, PMF", "ΔF i.i.d., kT",
-    "ΔF simulation, kT", "ΔF energy, kT", "ΔF reference", "sigma", "training, s", "published JS, PMF",
+    "method", "i.i.d. JS", "simulation JS", "i.i.d. PMF", "simulation PMF", "floor JS i.i.d. / simulation",
+    "floor PMF", "ΔF i.i.d., kT", "ΔF simulation, kT", "ΔF energy, kT", "ΔF reference", "sigma", "training, s",
+    "published JS, PMF",
 )  # fmt: skip
 
 
@@ -195,7 +196,9 @@ def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
         return spread([quantity(one, f"{system.joint} {metric}")["value"] for one in sets[kind]], 3)
 
     floors = [
-        spread([quantity(one, f"{system.joint} {metric}")["floor"] for one in sets["samples"]], 3)
+        " / ".join(
+            spread([quantity(one, f"{system.joint} {metric}")["floor"] for one in sets[kind]], 3) for kind in sets
+        )
         for metric in ("JS", "PMF error")
     ]
     free = [spread([difference(one, system.basins, "value") for one in sets[kind]], 3) for kind in sets]
@@ -211,7 +214,7 @@ def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
         score("simulation", "JS"),
         score("samples", "PMF error"),
         score("simulation", "PMF error"),
-        ", ".join(floors),
+        *floors,
         *free,
         spread(energies, 3),
         reference,

@@ -9,6 +9,7 @@ minima of the energy at the smallest noise, and populations by quadrature, since
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from pathlib import Path
@@ -110,7 +111,8 @@ def mueller_brown(folder: Path, seeds: int, steps: int) -> list[str]:
         model = fitted("mueller-brown", folder / f"{seed}" / "run", FRAMES, seed, steps)
         training, _ = RunFolder(folder / f"{seed}" / "run").read_data()
         frames = simulated(model, folder / f"{seed}" / "simulation.dcd", seed)
-        thin = frames.reshape(CHAINS, -1, 2)[:, : FRAMES // CHAINS].reshape(-1, 2)
+        # the end of each replica: its start is a sample of the model
+        thin = frames.reshape(CHAINS, -1, 2)[:, -FRAMES // CHAINS :].reshape(-1, 2)
         scores = compared(thin, fresh[0], landscape)
         drawn = model.sample(FRAMES, seed=seed).positions[:, 0, :2]
         iid = compared(drawn, fresh[0], landscape)
@@ -128,7 +130,7 @@ def mueller_brown(folder: Path, seeds: int, steps: int) -> list[str]:
         "## Mueller-Brown",
         "",
         f"{FRAMES:,} training frames, {steps:,} updates; simulation {CHAINS} x {MANY // CHAINS:,} frames from samples, "
-        f"of which {FRAMES:,} (the first of each replica) are scored against fresh chains as many frames long, in "
+        f"of which {FRAMES:,} (the last of each replica) are scored against fresh chains as many frames long, in "
         f"{BINS} x {BINS} bins; ΔF from all {MANY:,}. Frames are freed of the noise of sigma* by one step of the "
         f"probability flow. Fresh chains among themselves ({FLOORS} sets): JS {found[0]}, PMF error {found[1]}; "
         f"targets for simulations: JS <= {limits.js:.4f}, PMF error <= {limits.pmf:.4f} (mean + 2 sd). "
@@ -158,6 +160,9 @@ def simulated(model: Model, path: Path, seed: int) -> np.ndarray:
             seed=seed,
         )
     files, head = simulated_with(model, path)
+    stable = json.loads(files.summary.read_text(encoding="utf-8"))["stable"]
+    if stable < CHAINS:
+        raise SystemExit(f"{CHAINS - stable} replicas of {path} were stopped: nothing of it is scored")
     return deblurred(model, record_ensemble(files.record).positions, head.notes)[:, 0, :2]
 
 

@@ -282,4 +282,5 @@ def test_the_map_that_the_frames_allow():
     assert (found.method, constraints) == ("optimal", 0)
     assert_consistent(found, mapping)
     assert fitted_map(mapping, x[:12], f[:12])[0].method == "basic"
-    assert fitted_map(mapping, x[:3], f[:3])[0].method == "basic"
+    with pytest.raises(UserError, match="which distances are constrained"):
+        fitted_map(mapping, x[:3], f[:3])

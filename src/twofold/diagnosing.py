@@ -112,12 +112,11 @@ def examine(
     cannot = _no_rates(files, training)
     if cannot is None:
         require_deeptime()
-    used_fs = headers[0].settings.timestep_fs if headers else None
     makers: tuple[Callable[[], Findings], ...] = (
         lambda: _symmetry(model, held_out, frames, seed),
         lambda: _diffusion(model, training, held_out, frames, seed),
         lambda: _basins(model, training, held_out, seed),
-        lambda: _timestep(model, held_out, used_fs, replicas, seed),
+        lambda: _timestep(model, held_out, headers[0] if headers else None, replicas, seed),
         lambda: _noise(model, held_out, seed),
         lambda: not_judged(cannot) if cannot else _rates(model, training, held_out, files, headers, seed),
     )
@@ -210,13 +209,19 @@ def _basins(model: Model, training: Ensemble, held_out: Ensemble, seed: int) -> 
     return basins(model.network, model.chart, (model.sigma_star, top), x, part.weights, members, seed=seed)
 
 
-def _timestep(model: Model, held_out: Ensemble, used_fs: float | None, replicas: int, seed: int) -> Findings:
-    """Started from held-out frames with the noise of the force field: its own density where it is a good one."""
+def _timestep(model: Model, held_out: Ensemble, header: Header | None, replicas: int, seed: int) -> Findings:
+    """Of the force field of a simulation, or of that which one would have.
+
+    Started from held-out frames with the noise of the force field: its own density where it is a good one.
+    """
+    notes = header.notes if header else {}
+    level, extrapolated = notes.get("sigma", model.sigma_star), notes.get("deblur") == "forces"
+    used_fs = header.settings.timestep_fs if header else None
     share = held_out.weights / held_out.weights.sum()
     index = np.random.default_rng(seed).choice(len(held_out), replicas, p=share)
-    start = noised_positions(model.chart, held_out.positions[index], model.sigma_star, seed)
-    region = guard(model, None, model.sigma_star)
-    setting = Setting(model.force_field(), model.beads, model.temperature, region, model.chart.free)
+    start = noised_positions(model.chart, held_out.positions[index], 0.0 if extrapolated else level, seed)
+    force_field = model.force_field(level, extrapolated=extrapolated)
+    setting = Setting(force_field, model.beads, model.temperature, guard(model, None, level), model.chart.free)
     return timestep(setting, start, used_fs=used_fs, seed=seed)
 
 

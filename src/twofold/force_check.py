@@ -235,7 +235,10 @@ def _ratios(ensemble: Ensemble, above: np.ndarray, below: np.ndarray) -> list[Me
     # One block may hold all of the weight, and there may be no pairs: what cannot be told is not a number.
     with np.errstate(divide="ignore", invalid="ignore"):
         left_out = (tops.sum(axis=0) - tops) / (bottoms.sum() - bottoms)
-        values, errors = tops.sum(axis=0) / bottoms.sum(), jackknife_error(left_out, np.bincount(groups))
+        values, errors = (
+            tops.sum(axis=0) / bottoms.sum(),
+            jackknife_error(left_out, np.bincount(groups, ensemble.weights)),
+        )
     return list(zip(values.tolist(), np.asarray(errors).tolist(), strict=True))
 
 
@@ -250,7 +253,7 @@ def _rigid(ensemble: Ensemble) -> str:
 
 def _off(virial: Measured) -> bool:
     """Whether a virial is not one."""
-    return abs(virial[0] - 1.0) > max(SLACK, ERRORS * virial[1])
+    return abs(virial[0] - 1.0) > np.maximum(SLACK, ERRORS * virial[1])  # False where the error is not known
 
 
 def _odd(stretch: Measured) -> bool:

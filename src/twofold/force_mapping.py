@@ -74,10 +74,9 @@ def fitted_map(
 
     positions, forces: (frames, atoms, 3), positions in nm; box: (frames, 3, 3) or None. Constraints are looked for
     among the bonds. Weights would change which map is the best, but none of them makes it wrong. Raises UserError where
-    there is no consistent map.
+    there is no consistent map, and for frames too few to see constraints.
     """
-    seen = len(positions) >= LEAST_FRAMES
-    constraints = rigid_pairs(positions, mapping.bonds, box) if seen else np.zeros((0, 2), np.int64)
+    constraints = rigid_pairs(positions, mapping.bonds, box)
     groups = len(np.unique(constraint_groups(constraints, mapping.atom_count)[mapping.needed_atoms()]))
     few = 3 * len(forces) < NUMBERS_PER_COEFFICIENT * groups
     return basic_map(mapping, constraints) if few else optimal_map(mapping, forces, constraints), len(constraints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from twofold.files.atomic import atomic_path, check_target, write_text
 from twofold.files.trees import pack, read_arrays, unpack
 from twofold.noise import NoiseSchedule
 from twofold.sampling.draw import Samples, draw_samples
+from twofold.sampling.likelihood import log_likelihood
 from twofold.simulation.region import Region
 from twofold.units import MD_UNITS, thermal_energy
 
@@ -97,17 +99,29 @@ class Model:
         return self._evaluate(_forces, positions_nm, sigma)
 
     def _evaluate(self, function: Any, positions_nm: Any, sigma: float | None) -> np.ndarray:
+        return self._framewise(lambda frames: function(self.force_field(sigma), frames), positions_nm)
+
+    def _framewise(self, function: Callable[[Array], Any], positions_nm: Any) -> np.ndarray:
         positions = np.asarray(positions_nm, np.float32)
         if positions.shape[-2:] != (len(self.beads), 3) or positions.ndim not in (2, 3):
             count = len(self.beads)
             raise UserError(f"positions of shape {positions.shape}", f"({count}, 3) or (frames, {count}, 3) in nm")
         frames = jnp.asarray(positions if positions.ndim == 3 else positions[None])
-        values = np.asarray(function(self.force_field(sigma), frames))
+        values = np.asarray(function(frames))
         return values[0] if positions.ndim == 2 else values
 
     def sample(self, number: int, **options: Any) -> Samples:
         """`number` independent conformations; see `twofold.sampling.draw.draw_samples` for the options."""
         return draw_samples(self.network, self.chart, self.schedule, number, region=self.region, **options)
+
+    def log_likelihood(self, positions_nm: Any, **options: Any) -> np.ndarray:
+        """Log-likelihood in nats of positions (beads, 3) or (frames, beads, 3) in nm, up to a constant of the model.
+
+        That of samples drawn with `solver="ode"`; see `twofold.sampling.likelihood.log_likelihood` for the options.
+        """
+        return self._framewise(
+            lambda frames: log_likelihood(self.network, self.chart, self.schedule, frames, **options), positions_nm
+        )
 
     def simulate(self, out: str | Path, **options: Any) -> Any:
         """Langevin dynamics of replicas, streamed into `out`; see `twofold.molecular_dynamics.simulate_model`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -254,9 +255,12 @@ def deblurred(model: Model, positions: np.ndarray, notes: Mapping[str, Any]) -> 
     """Frames (frames, beads, 3) in nm of a simulation without the blur of its noise.
 
     notes: of its record. Where the density with noise was simulated, one step of the probability flow takes it away.
+    What is no coordinate, as the third axis of a plane, is left out.
     """
     if notes.get("deblur") == "forces":
-        return positions
+        if not model.chart.spare(jnp.asarray(positions[0])).size:
+            return positions
+        return np.asarray(jax.jit(jax.vmap(lambda x: model.chart.decode(model.chart.encode(x))))(positions))
     sigma = notes["sigma"]
     from twofold.sampling.solvers import deblur_positions
 

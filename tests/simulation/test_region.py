@@ -95,7 +95,7 @@ def test_a_torsion_may_turn_where_others_have_been():
     rng = np.random.default_rng(3)
 
     def chain(first, second):
-        place = [np.array([0.1, 0.1, 0.0]), np.array([0.0, 0.0, 0.0]), np.array([0.15, 0.0, 0.0])]
+        place = [np.array([-0.07, 0.122, 0.0]), np.zeros(3), np.array([0.15, 0.0, 0.0])]
         third = place[2] + 0.14 * np.array([0.5, 0.87 * np.cos(first), 0.87 * np.sin(first)])
         axis = (third - place[2]) / np.linalg.norm(third - place[2])
         back = place[1] - place[2]
@@ -112,5 +112,8 @@ def test_a_torsion_may_turn_where_others_have_been():
     assert not bool(inside(Region.around(data), limit, cis)[0])
     region = Region.around(data, bonds=bonds)
     assert bool(inside(region, limit, cis)[0])
+    # as close as any of them was, and not much closer
+    apart = np.linalg.norm(data[:, 1] - data[:, 4], axis=1).min()
+    assert 0.6 * apart < float(region.lower[0, 3]) < apart
     squeezed = state(chain(0.1, 2.0) * np.array([1.0, 0.3, 0.3]))
     assert not bool(inside(region, limit, squeezed)[0])

@@ -50,8 +50,10 @@ def test_a_fit_learns_forces_and_says_so(tmp_path):
     assert cosine > 0.5
     np.testing.assert_allclose(force.sum(1)[:, :2], 0, atol=1e-3 * np.abs(force).max())
     # the third axis is no coordinate: a spring holds it
-    lifted = unseen.positions[:2] + np.array([0, 0, 0.5], np.float32)
-    assert (model.force(lifted)[..., 2] < 0).all()
+    lifted = unseen.positions[:2] + np.array([[0, 0, 0.5], [0, 0, 0], [0, 0, 0], [0, 0, 0]], np.float32)
+    pull = model.force(lifted)[..., 2]
+    assert (pull[:, 0] < 0).all()
+    np.testing.assert_allclose(pull.sum(1), 0, atol=1e-4)
     loaded = twofold.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.force(unseen.positions), force)
     samples = model.sample(16, steps=10, seed=0)

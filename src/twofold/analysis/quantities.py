@@ -179,19 +179,24 @@ def _torsions(beads: Beads) -> list[Observable]:
 def _shape(beads: Beads, reference: Ensemble) -> list[Observable]:
     found = []
     if len(beads) > 2:
-        frame = reference.positions[observables.medoid(reference.positions, reference.weights)]
-        found += [
+        found.append(
             _line(
                 "radius of gyration",
                 lambda x: observables.radius_of_gyration(x, beads.masses)[:, None],
                 "Mass-weighted.",
-            ),
+            )
+        )
+    if "cluster" in reference.source:
+        return found  # of particles that change places none is the first, and none belongs onto a certain other
+    if len(beads) > 2:
+        frame = reference.positions[observables.medoid(reference.positions, reference.weights)]
+        found.append(
             _line(
                 "RMSD",
                 lambda x: observables.rmsd(x, frame)[:, None],
                 "From the most central reference frame, superposed.",
-            ),
-        ]
+            )
+        )
     if (ends := graph.chain_ends(beads)) is not None:
         label = " to ".join(bead_labels(beads, np.array(ends)[:, None]))
         found.append(

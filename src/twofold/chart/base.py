@@ -7,6 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from twofold.errors import UserError
+
 
 class Chart(eqx.Module):
     """A map between positions of one molecule in nm and the coordinates in which the noise is Gaussian.
@@ -26,7 +28,10 @@ class Chart(eqx.Module):
 
     @property
     def narrowest(self) -> Float[Array, ""]:
-        """Variance of the stiffest coordinate in the data, as far as the chart knows it; else 0."""
+        """A variance that no direction of the data is narrower than, or 0 where the chart knows none.
+
+        Cartesian charts do not: a bond is stiff along itself and free to turn, which the variances of modes average.
+        """
         return jnp.zeros(())
 
     def spare(self, positions: Float[Array, "beads 3"]) -> Float[Array, " rest"]:
@@ -63,3 +68,11 @@ class Chart(eqx.Module):
     @abstractmethod
     def prior(self, key: PRNGKeyArray, sigma_max: float | Float[Array, ""]) -> Float[Array, "..."]:
         """One draw from the density that the data have at the largest noise level."""
+
+    def log_prior(self, coordinates: Float[Array, "..."], sigma_max: float | Float[Array, ""]) -> Float[Array, ""]:
+        """Logarithm of the density of `prior`, in nats and per unit of the coordinates that the noise acts on.
+
+        Raises UserError where the chart does not know it.
+        """
+        del coordinates, sigma_max
+        raise UserError(f"{type(self).__name__} does not know the density of its largest noise", "a chart that does")

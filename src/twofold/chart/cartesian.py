@@ -6,11 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.fixed import Fixed
 
+THICKNESS = 0.1
+"""Width of a plane, as a share of that of the data in it."""
 SMALLEST_MODE = 1e-8
 """Least variance of a mode, as a share of the largest: keeps exactly rigid directions invertible."""
 
@@ -38,10 +41,6 @@ class CartesianChart(Chart, Fixed):
     def dimension(self) -> int:
         return self.axes * (self.beads - 1)
 
-    @property
-    def narrowest(self) -> Float[Array, ""]:
-        return self.variances[0]
-
     def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, "beads axes"]:
         return self.project(positions[:, : self.axes]) / self.length
 
@@ -49,7 +48,8 @@ class CartesianChart(Chart, Fixed):
         return jnp.pad(coordinates * self.length, ((0, 0), (0, 3 - self.axes)))
 
     def spare(self, positions: Float[Array, "beads 3"]) -> Float[Array, " rest"]:
-        return positions[:, self.axes :].ravel() / self.length
+        # without their mean: nothing may pull on the molecule as a whole; in a unit that keeps them near the plane
+        return self.project(positions[:, self.axes :]).ravel() / (THICKNESS * self.length)
 
     def scores_of(
         self, positions: Float[Array, "beads 3"], forces: Float[Array, "beads 3"]
@@ -70,6 +70,14 @@ class CartesianChart(Chart, Fixed):
         amplitude = jnp.sqrt(self.variances + sigma_max**2)
         normal = jax.random.normal(key, (self.beads - 1, self.axes), self.modes.dtype)
         return jnp.matmul(self.modes * amplitude, normal, precision=jax.lax.Precision.HIGHEST)
+
+    def log_prior(
+        self, coordinates: Float[Array, "beads axes"], sigma_max: float | Float[Array, ""]
+    ) -> Float[Array, ""]:
+        """Per volume of the space without the mean over beads."""
+        amplitude = jnp.sqrt(self.variances + sigma_max**2)[:, None]
+        along = jnp.matmul(self.modes.T, coordinates, precision=jax.lax.Precision.HIGHEST)
+        return jnp.sum(norm.logpdf(along, scale=amplitude))
 
 
 def cartesian_chart(positions: np.ndarray, weights: np.ndarray | None = None, axes: int = 3) -> CartesianChart:

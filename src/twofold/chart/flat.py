@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
@@ -63,6 +64,14 @@ class FlatChart(Chart, Fixed):
         root = jnp.linalg.cholesky(self.covariance)
         normal = jax.random.normal(data, (self.count,))
         return root @ normal + sigma_max * jax.random.normal(noise, (self.count,))
+
+    def log_prior(
+        self, coordinates: Float[Array, " coordinates"], sigma_max: float | Float[Array, ""]
+    ) -> Float[Array, ""]:
+        values, vectors = jnp.linalg.eigh(self.covariance)
+        amplitude = jnp.sqrt(jnp.maximum(values, 0.0) + sigma_max**2)
+        along = jnp.matmul(vectors.T, coordinates, precision=jax.lax.Precision.HIGHEST)
+        return jnp.sum(norm.logpdf(along, scale=amplitude))
 
 
 def flat_chart(positions: np.ndarray, weights: np.ndarray, count: int) -> FlatChart:

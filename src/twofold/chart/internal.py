@@ -8,9 +8,12 @@ rounds of batched products rather than n steps.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
@@ -174,7 +177,7 @@ class InternalChart(Chart, Fixed):
         coordinates = self.encode(positions)
         standard, pull = jax.vjp(self.decode, coordinates)
         first = self.zmatrix.order[:3]
-        turn = _frame(standard[first]) @ _frame(positions[first]).T
+        turn = _product(_frame(standard[first]), _frame(positions[first]).T)
         (along,) = pull(_product(turn, forces.T).T)
         return along + jax.grad(self.log_jacobian)(coordinates)
 
@@ -195,6 +198,12 @@ class InternalChart(Chart, Fixed):
         deviation = jnp.sqrt(1.0 + sigma_max**2) * jax.random.normal(lines, (self.stiff_count,))
         torsions = jax.random.uniform(circles, (self.soft_count,), minval=-jnp.pi, maxval=jnp.pi)
         return jnp.concatenate([deviation, torsions / TORSION_UNIT])
+
+    def log_prior(
+        self, coordinates: Float[Array, " coordinates"], sigma_max: float | Float[Array, ""]
+    ) -> Float[Array, ""]:
+        lines = norm.logpdf(coordinates[: self.stiff_count], scale=jnp.sqrt(1.0 + sigma_max**2))
+        return jnp.sum(lines) - self.soft_count * math.log(2 * math.pi / TORSION_UNIT)
 
 
 def _product(matrix: Array, vector: Array) -> Array:

@@ -36,7 +36,10 @@ def fit(
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of arrays with forces: kj/mol, kcal/mol, ev")] = None,
-    forces: Annotated[Literal["auto", "none"] | None, arg(help="learn from the forces of the data, if any")] = None,
+    forces: Annotated[
+        Literal["auto", "none", "only"] | None,
+        arg(help="forces of the data as labels: beside the noise, not, or alone"),
+    ] = None,
     force_check: Annotated[bool, arg(help="refuse forces that cannot be those of this ensemble")] = True,
     minutes: Annotated[float | None, arg(help="time to train (5 unless steps are given)")] = None,
     steps: Annotated[int | None, arg(help="updates, in place of minutes")] = None,

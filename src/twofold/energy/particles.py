@@ -194,7 +194,7 @@ class Repulsion(eqx.Module):
         height = self.height @ level_features(sigma)
         both = 0.5 * (height + height.swapaxes(0, 1))[own, other]
         # every pair is met twice
-        return 0.5 * jnp.sum(jnp.where(weight > 0, jnp.sum(both * overlap, axis=-1), 0.0))
+        return 0.5 * jnp.sum(weight * jnp.sum(both * overlap, axis=-1))
 
 
 class ParticleEnergy(Energy):

@@ -23,7 +23,8 @@ from twofold.errors import UserError
 def pack(node: Any, arrays: dict[str, np.ndarray], path: str = "") -> Any:
     """JSON-able description of `node`; its arrays are added to `arrays` under keys that begin with `path`."""
     if isinstance(node, eqx.Module):
-        fields = {f.name: getattr(node, f.name) for f in dataclasses.fields(node)}
+        # what is as it was before a field came is stored, and known, as before
+        fields = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if not _is_default(node, f)}
         packed = {name: pack(value, arrays, f"{path}/{name}" if path else name) for name, value in fields.items()}
         return {"module": type(node).__name__, "fields": packed}
     if isinstance(node, list | tuple):
@@ -35,6 +36,11 @@ def pack(node: Any, arrays: dict[str, np.ndarray], path: str = "") -> Any:
     if node is None or isinstance(node, bool | int | float | str):
         return node
     raise TypeError(f"{path}: {type(node).__name__} cannot be stored")
+
+
+def _is_default(node: Any, field: Any) -> bool:
+    value = getattr(node, field.name)
+    return isinstance(value, bool | int | float | str) and value == field.default
 
 
 def unpack(node: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:

@@ -79,7 +79,7 @@ def relax(
 
     What the reverse diffusion leaves where it should not be, such as beads that overlap a little, is pushed out within
     a few steps. A step is a hundredth of the variance of the stiffest coordinate, noise included: short enough to widen
-    it by no more than half a percent.
+    it by no more than half a percent. Where the chart knows no such variance the noise alone sets the step.
     """
     length = RELAXATION * (chart.narrowest + sigma**2)
 

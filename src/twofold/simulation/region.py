@@ -45,8 +45,8 @@ class Region(NamedTuple):
         half the shortest distance of all, where beads overlap.
 
         bonds: (bonds, 2). Three bonds apart or more, a pair comes as close as the torsions between bring it, which may
-        be where no frame of this pair has been (a torsion seldom turns to cis), but other pairs have: all such pairs
-        share the least of their lower bounds.
+        be where no frame of this pair has been (a torsion seldom turns to cis), but other pairs have: each may come as
+        close as any of them in the frames, less the margin of the narrowest.
 
         `energies` (frames,) kJ/mol of the same frames under the
         force field widen by their own span on both sides; without them any finite energy is accepted.
@@ -59,7 +59,9 @@ class Region(NamedTuple):
         lower = np.maximum(low - margin, floor)
         if bonds is not None and len(bonds):
             soft = pairs & (bonds_apart(len(pairs), bonds) > 2)
-            lower[soft] = lower[soft].min(initial=np.inf)
+            if soft.any():
+                closest = low[soft].min() - margin[soft].min()
+                lower[soft] = np.minimum(lower[soft], max(closest, floor))
         bounds = (-np.inf, np.inf)
         if energies is not None:
             span = float(np.max(energies) - np.min(energies))

@@ -54,6 +54,7 @@ def _key(system: KnownSystem, number: int, seed: int) -> str:
     digest = hashlib.sha256(f"{VERSION} {system.name} {number} {seed} {CHAINS}".encode())
     settings = (system.thermal, system.mass, system.timestep_fs, system.friction, system.frame_ps, system.burn_in_ps)
     digest.update(repr(settings).encode())
+    digest.update(f"{type(system).__qualname__} {len(system.beads)} {getattr(system, 'spacing', '')}".encode())
     for leaf in jax.tree.leaves(eqx.filter(system, eqx.is_array)):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:12]

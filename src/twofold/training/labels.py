@@ -47,5 +47,5 @@ def described(beads: Beads, variance: jax.Array | None) -> dict[str, Any]:
     return {
         "labels": "noise and forces",
         "mean_square_force": squares,
-        "crossover_sigma": {name: value**-0.5 for name, value in squares.items()},
+        "crossover_sigma": {name: value**-0.5 for name, value in squares.items() if value > 0},
     }

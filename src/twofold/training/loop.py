@@ -60,8 +60,13 @@ def training_data(
     """Encode frames (frames, beads, 3) in nm with weights (frames,), and forces in kT/nm if the chart knows how."""
     coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
     cumulative = jnp.cumsum(jnp.asarray(weights, jnp.float32) / jnp.sum(jnp.asarray(weights, jnp.float32)))
-    known = None if forces is None else jax.vmap(chart.scores_of)(jnp.asarray(positions), jnp.asarray(forces))
+    known = None if forces is None else _scores(chart, jnp.asarray(positions), jnp.asarray(forces))
     return TrainingData(coordinates, cumulative / cumulative[-1], known)
+
+
+@eqx.filter_jit
+def _scores(chart: Chart, positions: Array, forces: Array) -> Array | None:
+    return jax.lax.map(lambda pair: chart.scores_of(*pair), (positions, forces), batch_size=4096)
 
 
 def draw_index(data: TrainingData, key: PRNGKeyArray, count: int) -> Int[Array, " count"]:
@@ -124,24 +129,36 @@ class Trainer(eqx.Module):
             x, known = x[order], None if known is None else known[order]
         else:
             sigma = jax.random.permutation(pairing, sigma)
-        value = level_weight(sigma, self.settings.softening or 0.0) * self._matching(
-            self.model(parameters), x, sigma, noise, known
-        )
+        share = None if known is None else self._share(sigma)
+        value = self._weight(sigma, share) * self._matching(self.model(parameters), x, sigma, noise, known, share)
         if isinstance(self.schedule, TimeSchedule):
             value = self.schedule.weight(sigma) * value
         return jnp.mean(value) / self.chart.dimension
 
+    def _share(self, sigma: Float[Array, " batch"]) -> Array:
+        """What forces count for in the label, in a shape that multiplies coordinates."""
+        assert self.variance is not None
+        share = force_share(sigma, self.variance)
+        return jnp.ones_like(share) if self.settings.forces == "only" else share
+
+    def _weight(self, sigma: Float[Array, " batch"], share: Array | None) -> Float[Array, " batch"]:
+        """Of a level: in proportion to the inverse of what its label varies by."""
+        if share is None:
+            return level_weight(sigma, self.settings.softening or 0.0)
+        assert self.variance is not None
+        # the second moment of the label is w J for the best mixture as for forces alone
+        return 1.0 / jnp.mean((self.variance * share).reshape(len(sigma), -1), axis=1)
+
     def _matching(
-        self, model: Energy, x: Array, sigma: Array, key: PRNGKeyArray, known: Array | None
+        self, model: Energy, x: Array, sigma: Array, key: PRNGKeyArray, known: Array | None, share: Array | None
     ) -> Float[Array, " batch"]:
         """Score matching loss of each frame at its level; for experts the levels are in ascending order."""
         alpha, name = self.settings.stability, self.settings.loss or "antithetic"
         eps = draw_noise(key, self.chart, x) if alpha == 2 else stable_noise(key, self.chart, x, alpha)
         loss: Any = LOSSES[name] if alpha == 2 else partial(fractional, stability=alpha)
         labels: tuple[Array, ...] = (x, eps, sigma)
-        if known is not None:
-            assert self.variance is not None
-            loss, labels = MIXTURES[name], (*labels, known, force_share(sigma, self.variance))
+        if known is not None and share is not None:
+            loss, labels = MIXTURES[name], (*labels, known, share)
         if not isinstance(model, Experts):
             return loss(model, self.system, *labels)
         pieces = model.pieces(self.schedule.edges(len(sigma)))

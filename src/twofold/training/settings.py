@@ -33,7 +33,9 @@ class TrainingSettings(BaseModel):
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
     loss: Literal["antithetic", "denoising"] | None = Field(None, description="objective")
-    forces: Literal["auto", "none"] = Field("auto", description="whether forces of the data are labels too")
+    forces: Literal["auto", "none", "only"] = Field(
+        "auto", description="forces of the data as labels: mixed with the noise, not at all, or alone"
+    )
     softening: float | None = Field(None, ge=0, description="tau of the weight sigma^2 + tau^2, units of the chart")
     schedule: Literal["log-uniform", "vp-linear", "vp-cosine"] = Field(
         "log-uniform", description="how levels of noise are drawn; the others are published recipes, with their range"
