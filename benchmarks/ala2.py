@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from common import command_line, fit_ala2, header, quantity, spread, table
+from common import Folder, command_line, fit_ala2, header, publish, quantity, spread, table
 
 from twofold import evaluation, fitting
 from twofold.analysis.kinetics import crossings
@@ -36,9 +36,7 @@ TARGETS = {"phi/psi ALA2 JS": 1.15, "phi/psi ALA2 PMF error": 1.2}
 
 
 def main(
-    folder: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
-    ],
+    folder: Folder,
     /,
     seeds: int = 3,
     minutes: float = 5.0,
@@ -59,10 +57,7 @@ def main(
         results.append(one_seed(folder / f"seed-{seed}", seed, budget, samples, replicas, length_ps, basin_length_ps))
         print(json.dumps(results[-1]["short"], indent=1), flush=True)
     lines += report(results) + speed(folder / "seed-0", replicas)
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 def one_seed(

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import command_line, header, table
+from common import command_line, header, publish, table
 
 from twofold import fitting
 from twofold.analysis.divergence import js_2d, pmf_error_2d
@@ -63,10 +63,7 @@ def main(
         "",
         *table(COLUMNS, rows),
     ]
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 def rows_of(

@@ -9,12 +9,12 @@ number of updates for every size; a fit of the largest takes some four times as 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import tyro
-from common import command_line, fit_ala2, header, quantity, scored, spread, table
+from common import Folder, command_line, fit_ala2, header, publish, quantity, scored, spread, table
 
 from twofold.energy.base import trainable
 
@@ -27,9 +27,7 @@ COLUMNS = (
 
 
 def main(
-    folder: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
-    ],
+    folder: Folder,
     /,
     widths: tuple[int, ...] = (16, 64, 192),
     depths: tuple[int, ...] = (1, 2, 4),
@@ -56,10 +54,7 @@ def main(
         "",
         *table(COLUMNS, rows),
     ]
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 def one_run(folder: Path, width: int, depth: int, updates: int, seed: int, samples: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from common import command_line, fit_ala2, header, quantity, scored, spread, table
+from common import Folder, command_line, fit_ala2, header, publish, quantity, scored, spread, table
 
 QUANTITIES = ("phi/psi ALA2 JS", "phi/psi ALA2 PMF error")
 COLUMNS = (
@@ -21,9 +21,7 @@ COLUMNS = (
 
 
 def main(
-    folder: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
-    ],
+    folder: Folder,
     /,
     minutes: float = 5.0,
     updates: Annotated[
@@ -55,10 +53,7 @@ def main(
         "",
         *table(COLUMNS, rows),
     ]
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 def one_run(

@@ -10,12 +10,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from twofold import evaluation, fitting, packaged
 from twofold.files.trajectories import write_trajectory
 from twofold.model import Model
 from twofold.run_folder import RunFolder, versions
+
+Folder = Annotated[
+    tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
+]
 
 
 def machine() -> str:
@@ -54,6 +60,14 @@ def command_line() -> str:
     return " ".join(
         ["python", "benchmarks/" + Path(sys.argv[0]).name, *(Path(a).name if "/" in a else a for a in sys.argv[1:])]
     )
+
+
+def publish(lines: Sequence[str], write: Path | None) -> None:
+    """Print the page, and write it where it is asked for."""
+    text = "\n".join(lines)
+    print(text)
+    if write:
+        write.write_text(text + "\n", encoding="utf-8")
 
 
 def spread(values: Sequence[float], digits: int = 4) -> str:

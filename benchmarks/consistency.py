@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import command_line, fit_ala2, header, quantity, scored, spread, table
+from common import Folder, command_line, fit_ala2, header, publish, quantity, scored, spread, table
 
 from twofold import fitting
 from twofold.model import Model
@@ -96,9 +96,7 @@ SYSTEMS: dict[str, System] = {
 
 
 def main(
-    folder: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
-    ],
+    folder: Folder,
     /,
     systems: tuple[str, ...] = ("double-well-2d", "mueller-brown", "ala2"),
     methods: tuple[str, ...] = tuple(METHODS),
@@ -118,10 +116,7 @@ def main(
             rows.append(row(label, name, found))
             print("\n".join(table(COLUMNS, rows)), flush=True)
         lines += [f"## {name}", "", *table(COLUMNS, rows)]
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 COLUMNS = (

@@ -13,11 +13,11 @@ import json
 import math
 import statistics
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tyro
-from common import command_line, header, spread, table
+from common import Folder, command_line, header, publish, spread, table
 
 from twofold import fitting
 from twofold.analysis.divergence import js_2d, pmf_error_2d
@@ -53,9 +53,7 @@ class Scores(NamedTuple):
 
 
 def main(
-    folder: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
-    ],
+    folder: Folder,
     /,
     seeds: int = 3,
     steps: int = 20_000,
@@ -65,10 +63,7 @@ def main(
     lines = header("Landscapes with known densities", command_line())
     lines += mueller_brown(folder / "mueller-brown", seeds, steps)
     lines += mixture(folder / "mixture", seeds, steps)
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 def fitted(name: str, out: Path, frames: int, seed: int, steps: int) -> Model:

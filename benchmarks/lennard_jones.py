@@ -10,14 +10,14 @@ a chain that starts from the frame that was noised starts from an exact draw of 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from common import command_line, header, quantity, scored, spread, table
+from common import Folder, command_line, header, publish, quantity, scored, spread, table
 from jaxtyping import Array
 
 from twofold import fitting
@@ -34,9 +34,7 @@ FORGOTTEN = 1000
 
 
 def main(
-    folder: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
-    ],
+    folder: Folder,
     /,
     frames: tuple[int, ...] = (100, 1000, 10_000),
     updates: int = 4000,
@@ -67,10 +65,7 @@ def main(
         *table(COLUMNS, rows),
         *judged(folder, long_updates, samples),
     ]
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 COLUMNS = ("frames", "labels", *(f"{sigma:g}" for sigma in LEVELS))

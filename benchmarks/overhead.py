@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import tyro
-from common import command_line, header, table
+from common import command_line, header, publish, table
 
 from twofold import architectures, packaged
 from twofold.ensemble import Ensemble
@@ -46,10 +46,7 @@ def main(
         "",
         *table(("system", "without, ms", "with, ms", "ratio", "smallest and largest ratio", "target"), rows),
     ]
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 def row(name: str, updates: int, rounds: int) -> tuple[Any, ...]:

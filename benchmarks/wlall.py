@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from common import command_line, header, quantity, scored, spread, table
+from common import Folder, command_line, header, publish, quantity, scored, spread, table
 
 from twofold import fitting
 from twofold.run_folder import RunFolder
@@ -23,9 +23,7 @@ HELD_OUT = range(16, 20)
 
 def main(
     data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="folder of the trajectories")],
-    folder: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
-    ],
+    folder: Folder,
     /,
     minutes: tuple[float, ...] = (5.0, 20.0, 60.0),
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(help="for all of minutes, or one for each")] = (3,),
@@ -63,10 +61,7 @@ def main(
         "",
         *table(COLUMNS, [floors or (), *rows]),
     ]
-    text = "\n".join(lines)
-    print(text)
-    if write:
-        write.write_text(text + "\n", encoding="utf-8")
+    publish(lines, write)
 
 
 COLUMNS = (

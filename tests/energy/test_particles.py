@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from twofold.energy.neighbours import layout, neighbours
 from twofold.energy.particles import ParticleEnergy, Particles, contacts_by_type, pairs_of
 from twofold.energy.rotations import random_rotations
 
@@ -113,3 +114,32 @@ def test_coinciding_particles_have_finite_forces(energy):
 def test_contacts_are_the_least_distances_of_types():
     x = np.array([[[0, 0, 0], [1, 0, 0], [0, 3, 0]], [[0, 0, 0], [2, 0, 0], [0, 0.5, 0]]], float)
     np.testing.assert_allclose(contacts_by_type(x, np.array([0, 0, 1])), [[1, 0.5], [0.5, 0]])
+
+
+def test_a_box_has_no_inside_and_no_outside(energy, x):
+    """Moving one particle by an edge, or all of them by anything, changes nothing; lists give what all pairs give."""
+    edges = jnp.array([17.0, 18.0, 19.0])  # nearest images are enough beyond twice the cut-off
+    real = jnp.ones(len(TYPES), bool)
+    box = Particles(jnp.asarray(TYPES), real, None, edges)
+    here = of(energy, 3 * x, box)
+    moved = (3 * x).at[2].add(jnp.array([17.0, 0.0, -19.0]))
+    assert of(energy, moved, box) == pytest.approx(here, rel=1e-4)
+    assert of(energy, 3 * x + jnp.array([4.0, -8.0, 11.0]), box) == pytest.approx(here, rel=1e-4)
+    listed = box._replace(neighbours=full_list(len(TYPES)))
+    assert of(energy, moved, listed) == pytest.approx(here, rel=1e-4)
+
+
+def test_lists_from_cells_serve_many_particles():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(20 * rng.random((150, 3)), jnp.float32)
+    fresh = ParticleEnergy.build(
+        np.zeros(150, int), np.full((1, 1), 0.5), jax.random.key(0), width=4, depth=1, cutoff=3.0
+    )
+    readout = jax.random.normal(jax.random.key(1), fresh.readout.shape)
+    walled = eqx.tree_at(lambda one: one.readout, fresh, readout)
+    edges = jnp.full(3, 20.0)
+    all_pairs = Particles(jnp.zeros(150, int), jnp.ones(150, bool), None, edges)
+    found = neighbours(x, 3.0, layout(np.asarray(x), 3.0, np.asarray(edges)), edges)
+    assert bool(found.complete)
+    listed = all_pairs._replace(neighbours=found.index)
+    assert of(walled, x, listed) == pytest.approx(of(walled, x, all_pairs), rel=1e-4)

@@ -5,8 +5,8 @@ et al., ICML 2021); within a particle vectors are mixed, multiplied and crossed.
 exchanging like ones, changes nothing; a mirror image is another molecule, because the triple product of three vectors
 changes its sign there.
 
-Distances are seen in a unit that grows with the noise, `sqrt(1 + sigma^2)`, so that the cloud has the same size at
-every level.
+In free space distances are seen in a unit that grows with the noise, `sqrt(1 + sigma^2)`, so that the cloud is as large
+at every level. In a periodic box they are what they are, between nearest images, and there is no Gaussian.
 """
 
 from __future__ import annotations
@@ -41,12 +41,14 @@ class Particles(NamedTuple):
     """What does not move: types (particles,), and where systems of different size share a batch which ones are real.
 
     neighbours: (particles, most) indices of those that may be within the cut-off, filled up with the number of
-    particles; None lets all see all.
+    particles (see `twofold.energy.neighbours`); None lets all see all. edges: of a periodic box, in the unit of the
+    coordinates, which are not scaled then; None is free space.
     """
 
     types: Int[Array, " particles"]
     real: Bool[Array, " particles"]
     neighbours: Int[Array, "particles most"] | None = None
+    edges: Float[Array, " 3"] | None = None
 
 
 class ParticleTypes(Fixed):
@@ -76,6 +78,8 @@ def pairs_of(x: Float[Array, "particles 3"], particles: Particles, cutoff: float
         padded = jnp.concatenate([x, jnp.zeros((1, 3), x.dtype)])
         other, real = padded[particles.neighbours], jnp.append(particles.real, False)[particles.neighbours]
     step = other - x[:, None]
+    if particles.edges is not None:
+        step = step - particles.edges * jnp.round(step / particles.edges)
     # a particle is its own partner in the dense table: a step of one keeps its gradient finite
     step = jnp.where(real[..., None], step, 1.0)
     distance = jnp.sqrt(jnp.sum(step**2, axis=-1) + SOFTEST)
@@ -230,7 +234,8 @@ class ParticleEnergy(Energy):
     def energy(self, system: System, x: Float[Array, "particles axes"], sigma: Float[Array, ""]) -> Float[Array, ""]:
         x = jnp.pad(x, ((0, 0), (0, 3 - x.shape[1])))  # a plane lies in space
         particles = self.molecule.particles if system is None else system
-        spread = 1.0 + sigma**2
+        free = particles.edges is None
+        spread = 1.0 + sigma**2 if free else 1.0
         pairs = pairs_of(x / jnp.sqrt(spread), particles, self.cutoff)
         radial, level = radial_functions(pairs.distance), level_features(sigma)
         scalars = self.embedding[particles.types]
@@ -238,7 +243,7 @@ class ParticleEnergy(Energy):
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, pairs, radial, particles, level)
         each = jax.nn.silu(scalars @ self.hidden) @ (self.readout @ level)
-        prior = 0.5 * jnp.sum(jnp.where(particles.real[:, None], x, 0.0) ** 2) / spread
+        prior = 0.5 * jnp.sum(jnp.where(particles.real[:, None], x, 0.0) ** 2) / spread if free else 0.0
         walls = self.repulsion(pairs.distance * jnp.sqrt(spread), pairs.weight, particles, sigma)
         return prior + walls + jnp.sum(jnp.where(particles.real, each, 0.0))
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, scores
 from twofold.noise import along_frames
-from twofold.objectives.traces import trace_probes
+from twofold.objectives.traces import mean_trace, trace_probes
 
 
 def squares(values: Array) -> Float[Array, " batch"]:
@@ -83,8 +83,7 @@ def implicit(
 
         probes = trace_probes(frame, chart, key, PROBES)
         value, push = jax.linearize(score, frame)
-        traces = jnp.sum(jax.vmap(push)(probes) * probes, axis=tuple(range(1, probes.ndim)))
-        return 0.5 * jnp.sum(value**2) + jnp.mean(traces)
+        return 0.5 * jnp.sum(value**2) + mean_trace(probes, jax.vmap(push)(probes))
 
     with jax.default_matmul_precision("float32"):
         return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=64)

@@ -26,3 +26,8 @@ def exact_probes(y: Float[Array, ...], chart: Chart) -> Float[Array, "probes ...
 def trace_probes(y: Float[Array, ...], chart: Chart, key: PRNGKeyArray, count: int) -> Float[Array, "probes ..."]:
     """`exact_probes` for up to `EXACT` coordinates, beyond that `count` random ones."""
     return exact_probes(y, chart) if y.size <= EXACT else random_probes(y, chart, key, count)
+
+
+def mean_trace(probes: Float[Array, "probes ..."], products: Float[Array, "probes ..."]) -> Float[Array, ""]:
+    """The mean of `v.Av` over probes v, from `products` A v."""
+    return jnp.sum(probes * products) / probes.shape[0]

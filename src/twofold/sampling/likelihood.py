@@ -29,7 +29,7 @@ from twofold.energy.base import Energy
 from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
-from twofold.objectives.traces import exact_probes, random_probes, trace_probes
+from twofold.objectives.traces import exact_probes, mean_trace, random_probes, trace_probes
 
 BATCH = 256
 PROBES = 8
@@ -153,7 +153,7 @@ def _ascend(
 def _slopes(network: Energy, y: Array, sigma: Array, probes: Array) -> tuple[Array, Float[Array, ""]]:
     """`dy/dsigma = -sigma s` and `d ln p/dsigma = sigma div s`."""
     score, push = _linearized(network, y, sigma)
-    return -sigma * score, sigma * _trace(probes, jax.vmap(push)(probes))
+    return -sigma * score, sigma * mean_trace(probes, jax.vmap(push)(probes))
 
 
 def _blur(network: Energy, chart: Chart, x: Array, sigma: Array, probes: Array) -> tuple[Array, Float[Array, ""]]:
@@ -174,7 +174,7 @@ def _blur(network: Energy, chart: Chart, x: Array, sigma: Array, probes: Array) 
     def term(powers: Array, order: Array) -> tuple[Array, Array]:
         # powers of -A, applied to the probes
         powers = -0.5 * sigma**2 * jax.vmap(push)(powers)
-        return powers, -_trace(probes, powers) / order
+        return powers, -mean_trace(probes, powers) / order
 
     terms = jax.lax.scan(term, probes, jnp.arange(1.0, TERMS + 1.0))[1]
     settled = (moves[-1] < SETTLED * sigma) & (jnp.abs(terms[-1]) < SETTLED)
@@ -184,10 +184,6 @@ def _blur(network: Energy, chart: Chart, x: Array, sigma: Array, probes: Array) 
 def _linearized(network: Energy, y: Array, sigma: Array) -> tuple[Array, Callable[[Array], Array]]:
     """The score at y, and the product of its Jacobian with a vector."""
     return jax.linearize(lambda z: network.score(None, z, sigma), y)
-
-
-def _trace(probes: Float[Array, "probes ..."], products: Float[Array, "probes ..."]) -> Float[Array, ""]:
-    return jnp.sum(probes * products) / probes.shape[0]
 
 
 def _probes(y: Array, chart: Chart, key: PRNGKeyArray, count: int | None) -> Float[Array, "probes ..."]:
