@@ -40,13 +40,16 @@ def test_blocks_are_contiguous_of_equal_length_and_within_trajectories():
 
 
 def test_select_keeps_everything_together():
-    data = ensemble(10, box=np.eye(3) * 3, forces=np.ones((10, 4, 3)), weights=np.arange(10) + 1.0, frame_ps=2.0)
+    rest = {"box": np.eye(3) * 3, "forces": np.ones((10, 4, 3)), "energies": np.arange(10.0)}
+    data = ensemble(10, weights=np.arange(10) + 1.0, frame_ps=2.0, **rest)
     chosen = data.select([7, 2])
     assert np.array_equal(chosen.positions, data.positions[[7, 2]])
     assert chosen.weights.tolist() == pytest.approx([8 / 5.5, 3 / 5.5])
     assert chosen.box is not None
     assert chosen.box.shape == (2, 3, 3)
     assert chosen.forces is not None
+    assert chosen.energies is not None
+    assert chosen.energies.tolist() == [7.0, 2.0]
     assert len(data.select(slice(0, 4))) == len(data.select(np.arange(10) < 4)) == 4
 
 
@@ -121,6 +124,8 @@ def test_impossible_temperatures(temperature):
         ({"weights": [0.0, 0.0]}, "all zero"),
         ({"weights": [1.0]}, "one weight for each of 2 frames"),
         ({"forces": np.zeros((2, 3, 3))}, "Forces of shape"),
+        ({"energies": np.zeros(7)}, "Energies of shape"),
+        ({"energies": np.array([0.0, np.nan])}, "not finite in frame 1"),
         ({"box": np.zeros((3, 3, 3))}, "Box of shape"),
         ({"trajectory": [0]}, "one entry for each of 2 frames"),
         ({"frame_ps": 0.0}, "ps between frames"),

@@ -29,6 +29,7 @@ class Ensemble:
     block: (frames,) int32, the contiguous block of time of each frame, unique over trajectories.
     forces: (frames, beads, 3) float32, kJ/mol/nm, or None.
     box: (frames, 3, 3) float32, nm, rows are the lattice vectors, or None.
+    energies: (frames,) float64, kJ/mol, or None.
     frame_ps: time between frames in ps, or None.
     source: JSON-able provenance.
 
@@ -43,6 +44,7 @@ class Ensemble:
     block: np.ndarray
     forces: np.ndarray | None = None
     box: np.ndarray | None = None
+    energies: np.ndarray | None = None
     frame_ps: float | None = None
     source: dict[str, Any] = field(default_factory=dict)
 
@@ -55,10 +57,10 @@ class Ensemble:
             raise UserError("no frames", "at least one frame", "check the trajectory and the stride")
         check_finite(positions, "positions", self.beads)
         object.__setattr__(self, "positions", positions)
-        shapes = {"forces": positions.shape, "box": (len(positions), 3, 3)}
-        for name, shape in shapes.items():
+        kinds = {"forces": (positions.shape, np.float32), "box": ((len(positions), 3, 3), np.float32)}
+        for name, (shape, kind) in (kinds | {"energies": ((len(positions),), np.float64)}).items():
             if (array := getattr(self, name)) is not None:
-                array = np.asarray(array, dtype=np.float32)
+                array = np.asarray(array, dtype=kind)
                 if array.shape != shape:
                     raise UserError(f"{name} of shape {array.shape}", f"{shape}")
                 check_finite(array, name, self.beads if name == "forces" else None)
@@ -85,6 +87,7 @@ class Ensemble:
         blocks: int = BLOCKS,
         forces: Any = None,
         box: Any = None,
+        energies: Any = None,
         frame_ps: float | None = None,
         source: dict[str, Any] | None = None,
     ) -> Ensemble:
@@ -105,6 +108,7 @@ class Ensemble:
             block=time_blocks(trajectory, blocks) if block is None else block,
             forces=forces,
             box=box,
+            energies=energies,
             frame_ps=frame_ps,
             source=dict(source or {}),
         )
@@ -127,6 +131,7 @@ class Ensemble:
             block=self.block[index],
             forces=None if self.forces is None else self.forces[index],
             box=None if self.box is None else self.box[index],
+            energies=None if self.energies is None else self.energies[index],
         )
 
 
@@ -149,8 +154,8 @@ def check_finite(array: np.ndarray, name: str, beads: Beads | None = None) -> No
     """Raises UserError that names the first frame (and bead) of `array` with a value that is not finite."""
     if np.isfinite(array).all():
         return
-    frame, row = (int(i) for i in np.argwhere(~np.isfinite(array))[0][:2])
-    where = f"frame {frame}" + (f", bead {row} ({beads.label(row)})" if beads else "")
+    frame, *rows = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    where = f"frame {frame}" + (f", bead {rows[0]} ({beads.label(rows[0])})" if beads else "")
     raise UserError(
         f"{name} that are not finite in {where}", "finite numbers", "repair the file or leave these frames out"
     )
@@ -222,6 +227,7 @@ def concatenate(ensembles: Sequence[Ensemble]) -> Ensemble:
         block=renumbered("block"),
         forces=joined("forces"),
         box=joined("box"),
+        energies=joined("energies"),
         frame_ps=times.pop() if len(times) == 1 else None,
         source={"parts": [ensemble.source for ensemble in ensembles]},
     )

@@ -73,9 +73,12 @@ def fitted_map(
     """The optimal map of these frames, or the basic one where they are too few, and how many constraints were found.
 
     positions, forces: (frames, atoms, 3), positions in nm; box: (frames, 3, 3) or None. Constraints are looked for
-    among the bonds. Weights would change which map is the best, but none of them makes it wrong. Raises UserError where
-    there is no consistent map, and for frames too few to see constraints.
+    among the bonds. Atoms that are all beads keep their forces. Weights would change which map is the best, but none of
+    them makes it wrong. Raises UserError where there is no consistent map, and for frames too few to see constraints.
     """
+    whole = configuration(mapping)
+    if np.array_equal(whole, np.eye(mapping.atom_count)):
+        return ForceMapping(whole, "basic"), 0
     constraints = rigid_pairs(positions, mapping.bonds, box)
     groups = len(np.unique(constraint_groups(constraints, mapping.atom_count)[mapping.needed_atoms()]))
     few = 3 * len(forces) < NUMBERS_PER_COEFFICIENT * groups

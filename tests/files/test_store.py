@@ -8,7 +8,7 @@ from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.files.store import is_store, read_ensembles, write_ensembles
 
-ARRAYS = ("positions", "weights", "trajectory", "block", "forces", "box")
+ARRAYS = ("positions", "weights", "trajectory", "block", "forces", "box", "energies")
 
 
 def ensemble(seed=0, full=True, frames=50):
@@ -21,6 +21,7 @@ def ensemble(seed=0, full=True, frames=50):
         }
     )
     extra = {"forces": rng.normal(size=(frames, 4, 3)), "box": np.eye(3) * 3, "frame_ps": 0.1} if full else {}
+    extra |= {"energies": rng.normal(size=frames)} if full else {}
     return Ensemble.build(
         beads,
         rng.normal(size=(frames, 4, 3)),

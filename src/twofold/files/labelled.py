@@ -113,6 +113,7 @@ class LabelledFrames:
             blocks=blocks,
             forces=kept._forces_on(mapping),
             box=kept.box,
+            energies=kept.energies,
             frame_ps=frame_ps or kept.frame_ps,
             source={
                 "topology": str(topology) if isinstance(topology, str | Path) else None,

@@ -29,6 +29,7 @@ FRAME_UNITS = {
     "block": "",
     "forces": f"{MD_UNITS['energy']}/{MD_UNITS['length']}",
     "box": MD_UNITS["length"],
+    "energies": MD_UNITS["energy"],
 }
 
 

@@ -60,10 +60,11 @@ class Cluster(KnownSystem):
         positions[..., self.axes :] = 0.0
         positions -= positions.mean(axis=1, keepdims=True)
         forces = np.asarray(_forces(self, jnp.asarray(positions)))
+        energies = self.thermal * self.energies(positions)
         source = {"cluster": self.name, "axes": self.axes}
         return Ensemble.build(
-            self.beads, positions, self.temperature, forces=forces, trajectory=chain_of(number),
-            frame_ps=self.frame_ps, source=source,
+            self.beads, positions, self.temperature, forces=forces, energies=energies,
+            trajectory=chain_of(number), frame_ps=self.frame_ps, source=source,
         )  # fmt: skip
 
     def energies(self, positions: np.ndarray) -> np.ndarray:
