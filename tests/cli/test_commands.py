@@ -219,3 +219,22 @@ def test_fit_from_a_data_set_in_python_and_by_name(chain_ensemble, tmp_path, cap
     code, _, _ = leave(["fit", tmp_path / "data.h5", "--out", tmp_path / "run"], capsys)
     assert code == 2
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_forces_of_another_unit_are_refused_before_anything_is_written(tmp_path, capsys):
+    """Four particles held together by springs, whose forces are known; they are said to be in kcal/mol."""
+    rng = np.random.default_rng(0)
+    thermal, stiffness = 2.4943, 900.0
+    x = np.array([[0, 0, 0], [0.4, 0, 0], [0, 0.4, 0], [0, 0, 0.4]])
+    moved = np.sqrt(thermal / stiffness) * rng.standard_normal((2000, 4, 3))
+    forces = -stiffness * (moved - moved.mean(axis=1, keepdims=True))
+    np.savez(tmp_path / "springs.npz", positions=x + moved, forces=forces)
+    given = ["fit", str(tmp_path / "springs.npz"), "--temperature", "300", "--length-unit", "nm", "--steps", "1"]
+    out = ["--out", str(tmp_path / "run"), "--architecture", "cartesian"]
+    with pytest.raises(SystemExit) as left:
+        main([*given, "--energy-unit", "kcal/mol", *out])
+    assert left.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "forces" in said.lower()
+    assert "unit" in said
+    assert not (tmp_path / "run").exists()

@@ -40,7 +40,9 @@ def fit(
         Literal["auto", "none", "only"] | None,
         arg(help="forces of the data as labels: beside the noise, not, or alone"),
     ] = None,
-    force_check: Annotated[bool, arg(help="refuse forces that cannot be those of this ensemble")] = True,
+    force_check: Annotated[
+        Literal["on", "off"], arg(help="refuse forces that cannot be those of this ensemble")
+    ] = "on",
     minutes: Annotated[float | None, arg(help="time to train (5 unless steps are given)")] = None,
     steps: Annotated[int | None, arg(help="updates, in place of minutes")] = None,
     seed: Annotated[int | None, arg(help="seed of everything random")] = None,
@@ -75,7 +77,7 @@ def fit(
                 length_unit=length_unit,
                 energy_unit=energy_unit,
                 forces=forces,
-                force_check=force_check,
+                force_check=force_check == "on",
                 config=config,
                 resume=resume,
                 progress=fit_progress(update),
