@@ -24,7 +24,10 @@ def by_hand(x, edges):
 
 
 def as_sets(found, count):
-    return [set(row[row < count].tolist()) for row in np.asarray(found.index)]
+    """Of partners that are named once each."""
+    rows = [row[row < count].tolist() for row in np.asarray(found.index)]
+    assert all(len(set(row)) == len(row) for row in rows)
+    return [set(row) for row in rows]
 
 
 @pytest.mark.parametrize("edges", [None, (6.0, 6.0, 6.0), (3.5, 6.0, 9.0), (2.5, 6.0, 1.9)])

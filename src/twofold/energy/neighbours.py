@@ -68,9 +68,10 @@ def neighbours(
     count = x.shape[0]
     wrapped = x - jnp.min(x, axis=0) if edges is None else x - edges * jnp.floor(x / edges)
     extent = jnp.max(wrapped, axis=0) if edges is None else edges
-    table, stored = _table(_cell_of(wrapped, extent, sizes.cells), sizes, count)
+    cell = _cell_of(wrapped, extent, sizes.cells)
+    table, stored = _table(cell, sizes, count)
     candidates = table[_around(sizes.cells, edges is not None)].reshape(math.prod(sizes.cells), -1)
-    own = candidates[_cell_of(wrapped, extent, sizes.cells)]
+    own = candidates[cell]
     padded = jnp.concatenate([x, jnp.full((1, 3), jnp.inf)])
     step = padded[own] - x[:, None]
     if edges is not None:
@@ -94,16 +95,19 @@ def _cell_of(x: Float[Array, "particles 3"], extent: Float[Array, " 3"], cells: 
 
 
 def _table(cell: Int[Array, " particles"], sizes: Layout, count: int) -> tuple[Array, Bool[Array, ""]]:
-    """Particles of each cell (cells, in_cell), filled up with `count`, and whether all found a place."""
+    """Particles of each cell (cells + 1, in_cell), filled up with `count`, and whether all found a place.
+
+    The last row is that of a cell without particles.
+    """
     order = jnp.argsort(cell)
     ordered = cell[order]
     rank = jnp.arange(count) - jnp.searchsorted(ordered, ordered, side="left")
-    table = jnp.full((math.prod(sizes.cells), sizes.in_cell), count)
+    table = jnp.full((math.prod(sizes.cells) + 1, sizes.in_cell), count)
     return table.at[ordered, rank].set(order, mode="drop"), jnp.all(rank < sizes.in_cell)
 
 
 def _around(cells: tuple[int, int, int], periodic: bool) -> np.ndarray:
-    """Each cell and those around it (cells, at most 27); the same one again where a free cluster ends."""
+    """Each cell and those around it (cells, at most 27); -1, the last row of a table, where a free cluster ends."""
     ranges = [range(-1, 2) if count > 1 else range(1) for count in cells]
     shifts = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
     place = np.stack(np.unravel_index(np.arange(math.prod(cells)), cells), -1)
