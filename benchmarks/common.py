@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 
 from twofold import evaluation, fitting, packaged
 from twofold.files.trajectories import write_trajectory
 from twofold.model import Model
 from twofold.run_folder import RunFolder, versions
+from twofold.systems.landscape import Landscape
+from twofold.units import thermal_energy
 
 Folder = Annotated[
     tyro.conf.Positional[Path], tyro.conf.arg(help="where runs are kept; finished ones are not repeated")
@@ -120,3 +123,21 @@ def scored(
             **settings,
         )
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+def quadrature(model: Model, landscape: Landscape) -> float:
+    """ln of the ratio of populations of the second basin and the first, of `exp(-U)` at the smallest noise."""
+    points, mass, _ = boltzmann(model, landscape)
+    first, second = (mass[inside(points)].sum() for inside in landscape.basins().values())
+    return float(np.log(second / first))
+
+
+def boltzmann(model: Model, landscape: Landscape, cells: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells of the window: centres (points, coordinates), probability, energies (cells, ...) in kT from zero."""
+    edges = [np.linspace(low, high, cells + 1) for low, high in landscape.window]
+    mesh = np.meshgrid(*[(side[1:] + side[:-1]) / 2 for side in edges], indexing="ij")
+    points = np.stack([axis.ravel() for axis in mesh], -1)
+    energy = model.energy(landscape.placed(points), sigma=model.schedule.smallest) / thermal_energy(model.temperature)
+    energy = energy.astype(np.float64) - energy.min()
+    mass = np.exp(-energy)
+    return points, mass / mass.sum(), energy.reshape(mesh[0].shape)

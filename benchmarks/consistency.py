@@ -16,13 +16,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import Folder, command_line, fit_ala2, header, publish, quantity, scored, spread, table
+from common import Folder, command_line, fit_ala2, header, publish, quadrature, quantity, scored, spread, table
 
 from twofold import fitting
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.toys import LANDSCAPES
-from twofold.units import thermal_energy
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) ->
     }
     metrics = scored(folder, model, samples=system.samples, seed=seed, simulation=simulation, bins=system.bins)
     return {"metrics": metrics, "report": model.report, "sigma": _level(model, method) or model.sigma_star} | {
-        "energy": by_quadrature(model, name)
+        "energy": quadrature(model, LANDSCAPES[name]) if name in LANDSCAPES else None
     }
 
 
@@ -157,22 +156,6 @@ def _level(model: Model, method: Method) -> float | None:
     if method.level == "auto":
         return None
     return model.schedule.smallest * (1.0 if method.level == "smallest" else float(method.level))
-
-
-def by_quadrature(model: Model, name: str) -> float | None:
-    """Free-energy difference of the two basins in kT from the energy itself, at the smallest level; landscapes only."""
-    landscape = LANDSCAPES.get(name)
-    if landscape is None:
-        return None
-    edges = [np.linspace(low, high, 401) for low, high in landscape.window]
-    centres = np.meshgrid(*[(side[1:] + side[:-1]) / 2 for side in edges], indexing="ij")
-    points = np.stack([axis.ravel() for axis in centres], -1)
-    positions = np.zeros((len(points), 1, 3), np.float32)
-    positions[:, 0, : landscape.dimension] = points
-    energy = model.energy(positions, sigma=model.schedule.smallest) / thermal_energy(model.temperature)
-    mass = np.exp(-(energy.astype(np.float64) - energy.min()))
-    shares = [mass[inside(points)].sum() for inside in landscape.basins().values()]
-    return float(np.log(shares[1] / shares[0]))
 
 
 def difference(result: dict[str, Any], basins: tuple[str, str], key: str) -> float:

@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tyro
-from common import Folder, command_line, header, publish, spread, table
+from common import Folder, boltzmann, command_line, header, publish, quadrature, spread, table
 
 from twofold import fitting
 from twofold.analysis.divergence import js_2d, pmf_error_2d
@@ -28,7 +28,6 @@ from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
 from twofold.systems.landscape import Landscape
 from twofold.systems.toys import LANDSCAPES, MuellerBrown
-from twofold.units import thermal_energy
 
 BINS = 100
 FRAMES = 100_000
@@ -159,26 +158,6 @@ def simulated(model: Model, path: Path, seed: int) -> np.ndarray:
     if stable < CHAINS:
         raise SystemExit(f"{CHAINS - stable} replicas of {path} were stopped: nothing of it is scored")
     return deblurred(model, record_ensemble(files.record).positions, head.notes)[:, 0, :2]
-
-
-def quadrature(model: Model, landscape: Landscape) -> float:
-    """`difference` of the density `exp(-U)` at the smallest noise."""
-    points, mass, _ = boltzmann(model, landscape)
-    first, second = (mass[inside(points)].sum() for inside in landscape.basins().values())
-    return float(np.log(second / first))
-
-
-def boltzmann(model: Model, landscape: Landscape, cells: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres of cells (cells^2, 2) of the window, their probability, and energies (cells, cells) in kT from zero."""
-    edges = [np.linspace(low, high, cells + 1) for low, high in landscape.window]
-    mesh = np.meshgrid(*[(side[1:] + side[:-1]) / 2 for side in edges], indexing="ij")
-    points = np.stack([axis.ravel() for axis in mesh], -1)
-    positions = np.zeros((len(points), 1, 3), np.float32)
-    positions[:, 0, :2] = points
-    energy = model.energy(positions, sigma=model.schedule.smallest) / thermal_energy(model.temperature)
-    energy = energy.astype(np.float64) - energy.min()
-    mass = np.exp(-energy)
-    return points, mass / mass.sum(), energy.reshape(cells, cells)
 
 
 def integrator(landscape: Landscape, true: float) -> list[str]:

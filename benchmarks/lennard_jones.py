@@ -24,6 +24,7 @@ from twofold import fitting
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.clusters import CLUSTERS, Cluster
+from twofold.units import thermal_energy
 
 LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """nm; the minimum of a pair is at 1 nm."""
@@ -136,7 +137,7 @@ def errors(model: Model, exact: list[tuple[np.ndarray, np.ndarray]]) -> list[flo
     length = float(getattr(model.chart, "length", 1.0))
     for (y, (one, other)), sigma in zip(exact, LEVELS, strict=True):
         force = model.force(y, sigma=max(sigma / length, model.schedule.smallest))
-        score = force / (8.314462618e-3 * model.temperature)
+        score = force / thermal_energy(model.temperature)
         score -= score.mean(axis=1, keepdims=True)
         found.append(float(np.mean((score - one) * (score - other)) / np.mean(one * other)))
     return found

@@ -220,9 +220,9 @@ def _levels(model: Model, reference: Ensemble) -> list[NoisedEnergy]:
         sigma = min(factor * model.sigma_star, model.schedule.largest)
         axes, exact = landscape.noised_grid(sigma * length)
         mesh = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, landscape.dimension)
-        positions = np.zeros((len(mesh), 1, 3), np.float32)
-        positions[:, 0, : landscape.dimension] = mesh
-        energy = model.energy(positions, sigma=sigma).reshape(exact.shape) / thermal_energy(model.temperature)
+        energy = model.energy(landscape.placed(mesh), sigma=sigma).reshape(exact.shape) / thermal_energy(
+            model.temperature
+        )
         found.append(NoisedEnergy(sigma * length, axes, energy - energy.min(), exact))
     return found
 

@@ -126,9 +126,9 @@ class Landscape(KnownSystem):
 
     def starts(self, replicas: int, rng: np.random.Generator) -> np.ndarray:
         """Draws of the exact density, so that chains have nothing to forget."""
-        return self._placed(self.draw(replicas, rng))
+        return self.placed(self.draw(replicas, rng))
 
-    def _placed(self, points: np.ndarray) -> np.ndarray:
+    def placed(self, points: np.ndarray) -> np.ndarray:
         """Points (number, coordinates) as positions (number, 1, 3) in nm."""
         positions = np.zeros((len(points), 1, 3), np.float32)
         positions[:, 0, : self.dimension] = points
@@ -145,7 +145,7 @@ class Landscape(KnownSystem):
 
     def ensemble(self, number: int, seed: int) -> Ensemble:
         """`reference` points as frames of the particle."""
-        positions = self._placed(self.reference(number, seed))
+        positions = self.placed(self.reference(number, seed))
         from twofold.systems.chains import chain_of
 
         source = {"landscape": self.name, "coordinates": self.dimension, "window": self.window}
