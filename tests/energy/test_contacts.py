@@ -35,7 +35,7 @@ def test_sum_over_pairs_in_closed_form(untaught, sigma):
     overlap = np.log1p(np.exp((np.array([0.35, 0.35, 0.45, 0.35]) - DISTANCES[0])[:, None] / width))
     expected = np.stack([overlap[2], overlap[[0, 1, 3]].sum(0)])
     classes = np.asarray(untaught.walls.member).T @ np.array([0, 0, 1, 0])  # which row holds CA-CA
-    np.testing.assert_allclose(found, expected if classes[0] else expected[::-1], rtol=1e-5)
+    np.testing.assert_allclose(found.T, expected if classes[0] else expected[::-1], rtol=1e-5)
 
 
 def test_raised_walls_push_apart_ever_harder(untaught):

@@ -13,12 +13,14 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.nn import one_hot
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.chart.tree import BeadTree
 from twofold.fixed import Fixed
+from twofold.products import differences, product
 
 STIFF_SPREAD = 0.4
 """Circular standard deviation in rad up to which a torsion may count as stiff."""
@@ -67,48 +69,49 @@ class ZMatrix(Fixed):
 
     def measure(self, positions: Float[Array, "beads 3"]) -> tuple[Array, Array, Array]:
         """Bonds (beads-1,) in nm, angles (beads-2,) and torsions (beads-3,) in rad."""
-        x = positions[self.order]
-        parent, grand, end = x[self.parent], x[self.grand], x[self.torsion_end]
-        bond = x - parent
-        lengths = jnp.linalg.norm(bond[1:], axis=-1)
-        back = grand[2:] - parent[2:]
-        forward = bond[2:]
-        sine = jnp.linalg.norm(jnp.cross(back, forward), axis=-1)
-        angles = jnp.arctan2(sine, jnp.sum(back * forward, -1))
-        axis = (parent - grand)[3:]
-        first = jnp.cross(axis, (end - grand)[3:])
-        second = jnp.cross(axis, bond[3:])
-        scale = jnp.linalg.norm(axis, axis=-1)
-        torsions = jnp.arctan2(jnp.sum(jnp.cross(first, second) * axis, -1) / scale, jnp.sum(first * second, -1))
+        bead = one_hot(self.order, self.order.shape[0])
+        parent, grand, end = bead[self.parent], bead[self.grand], bead[self.torsion_end]
+        bond = differences(positions, bead[1:], parent[1:])
+        back = differences(positions, grand[2:], parent[2:])
+        lengths = jnp.linalg.norm(bond, axis=0)
+        forward = bond[:, 1:]
+        sine = jnp.linalg.norm(jnp.cross(back, forward, axis=0), axis=0)
+        angles = jnp.arctan2(sine, jnp.sum(back * forward, 0))
+        axis = -back[:, 1:]
+        first = jnp.cross(axis, differences(positions, end[3:], grand[3:]), axis=0)
+        second = jnp.cross(axis, bond[:, 2:], axis=0)
+        scale = jnp.linalg.norm(axis, axis=0)
+        torsions = jnp.arctan2(jnp.sum(jnp.cross(first, second, axis=0) * axis, 0) / scale, jnp.sum(first * second, 0))
         return lengths, angles, torsions
 
     def build(self, lengths: Array, angles: Array, torsions: Array) -> Float[Array, "beads 3"]:
         """Positions in nm: the root at the origin, its bond along x, the first angle in the xy plane."""
         angle = jnp.concatenate([jnp.array([jnp.pi, jnp.pi]), angles])
         own = jnp.concatenate([jnp.zeros(3), torsions])
-        torsion = own + jnp.where(self.improper, own[self.sibling], 0.0)
-        frames = self._frames(angle, torsion)
-        steps = frames[:, :, 0] * jnp.concatenate([jnp.zeros(1), lengths])[:, None]
-        # not a matrix product in reduced precision: positions decide bonds to 1e-5 nm
-        positions = jnp.matmul(self.ancestry, steps, precision=jax.lax.Precision.HIGHEST)
-        return positions[self.inverse_order]
+        torsion = own + product(self.improper[:, None] * one_hot(self.sibling, own.shape[0]), own)
+        steps = self._frames(angle, torsion)[:, 0] * jnp.concatenate([jnp.zeros(1), lengths])
+        return product(self.ancestry[self.inverse_order], steps).T
 
-    def _frames(self, angle: Array, torsion: Array) -> Float[Array, "beads 3 3"]:
+    def _frames(self, angle: Array, torsion: Array) -> Float[Array, "3 3 beads"]:
         """Orientation of every bead, in columns: bond, normal to it in the plane of the angle, their product."""
         cos_a, sin_a, cos_t, sin_t = -jnp.cos(angle), jnp.sin(angle), jnp.cos(torsion), jnp.sin(torsion)
-        first = jnp.stack([cos_a, sin_a * cos_t, sin_a * sin_t], -1)
-        second = jnp.stack([-sin_a, cos_a * cos_t, cos_a * sin_t], -1)
-        third = jnp.stack([jnp.zeros_like(angle), -sin_t, cos_t], -1)
-        frames = jnp.stack([first, second, third], -1)
-        identity = jnp.eye(3)[None]
+        rows = (
+            (cos_a, -sin_a, jnp.zeros_like(angle)),
+            (sin_a * cos_t, cos_a * cos_t, -sin_t),
+            (sin_a * sin_t, cos_a * sin_t, cos_t),
+        )
+        frames = jnp.stack([jnp.stack(row) for row in rows])
+        count = angle.shape[0]
         for jump in self.ancestors:
-            frames = _multiply(jnp.concatenate([frames, identity])[jump], frames)
+            # beyond the root there is nothing to turn by
+            before = product(one_hot(jump, count), frames) + jnp.eye(3)[:, :, None] * (jump == count)
+            frames = _multiply(before, frames)
         return frames
 
 
-def _multiply(left: Array, right: Array) -> Array:
+def _multiply(left: Float[Array, "3 3 beads"], right: Float[Array, "3 3 beads"]) -> Float[Array, "3 3 beads"]:
     """Products of 3 x 3 matrices as sums of elementwise products, which XLA fuses and never rounds to TF32."""
-    return jnp.sum(left[:, :, :, None] * right[:, None, :, :], axis=2)
+    return jnp.sum(left[:, :, None] * right[None], axis=1)
 
 
 class InternalChart(Chart, Fixed):
@@ -146,20 +149,22 @@ class InternalChart(Chart, Fixed):
 
     def _lines(self, lengths: Array, angles: Array, torsions: Array) -> Array:
         reference = self.mean[lengths.shape[0] + angles.shape[0] :]
-        near = reference + wrap_angle(torsions[self.stiff] - reference)
+        near = reference + wrap_angle(product(one_hot(self.stiff, torsions.shape[0]), torsions) - reference)
         return jnp.concatenate([lengths, angles, near])
 
     def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, " coordinates"]:
         lengths, angles, torsions = self.zmatrix.measure(positions)
         deviation = self._lines(lengths, angles, torsions) - self.mean
-        return jnp.concatenate([_product(self.whitening, deviation), torsions[self.soft] / TORSION_UNIT])
+        turning = product(one_hot(self.soft, torsions.shape[0]), torsions)
+        return jnp.concatenate([product(self.whitening, deviation), turning / TORSION_UNIT])
 
     def internal(self, coordinates: Float[Array, " coordinates"]) -> tuple[Array, Array, Array]:
         """Bonds in nm, angles and torsions in rad."""
-        lines = self.mean + _product(self.colouring, coordinates[: self.stiff_count])
+        lines = self.mean + product(self.colouring, coordinates[: self.stiff_count])
         beads = self.zmatrix.order.shape[0]
         lengths, angles, near = lines[: beads - 1], lines[beads - 1 : 2 * beads - 3], lines[2 * beads - 3 :]
-        torsions = jnp.zeros(beads - 3).at[self.stiff].set(near).at[self.soft].set(self.soft_torsions(coordinates))
+        place = one_hot(jnp.concatenate([self.stiff, self.soft]), beads - 3)
+        torsions = product(place.T, jnp.concatenate([near, self.soft_torsions(coordinates)]))
         return lengths, angles, torsions
 
     def soft_torsions(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, " soft"]:
@@ -177,8 +182,8 @@ class InternalChart(Chart, Fixed):
         coordinates = self.encode(positions)
         standard, pull = jax.vjp(self.decode, coordinates)
         first = self.zmatrix.order[:3]
-        turn = _product(_frame(standard[first]), _frame(positions[first]).T)
-        (along,) = pull(_product(turn, forces.T).T)
+        turn = product(_frame(positions[first]), _frame(standard[first]))
+        (along,) = pull(product(turn, forces))
         return along + jax.grad(self.log_jacobian)(coordinates)
 
     def log_jacobian(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, ""]:
@@ -204,10 +209,6 @@ class InternalChart(Chart, Fixed):
     ) -> Float[Array, ""]:
         lines = norm.logpdf(coordinates[: self.stiff_count], scale=jnp.sqrt(1.0 + sigma_max**2))
         return jnp.sum(lines) - self.soft_count * math.log(2 * math.pi / TORSION_UNIT)
-
-
-def _product(matrix: Array, vector: Array) -> Array:
-    return jnp.matmul(matrix, vector, precision=jax.lax.Precision.HIGHEST)
 
 
 def _frame(corner: Float[Array, "3 3"]) -> Float[Array, "3 3"]:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from twofold.beads import Beads, pair_classes
 from twofold.energy.network import LEVEL_FEATURES, level_features
 from twofold.fixed import Fixed
+from twofold.products import product
 
 SOFTNESS = (0.01, 0.03, 0.1)
 """Widths of the walls without noise, nm."""
@@ -32,10 +33,10 @@ class Walls(Fixed):
     contact: Array
     member: Array
 
-    def __call__(self, distances: Float[Array, " pairs"], sigma: Float[Array, ""]) -> Float[Array, "classes widths"]:
+    def __call__(self, distances: Float[Array, " pairs"], sigma: Float[Array, ""]) -> Float[Array, "widths classes"]:
         width = jnp.sqrt(jnp.asarray(SOFTNESS) ** 2 + (BLUR * sigma) ** 2)
-        overlap = jax.nn.softplus((self.contact - distances)[:, None] / width)
-        return jnp.matmul(self.member.T, overlap, precision=jax.lax.Precision.HIGHEST)
+        overlap = jax.nn.softplus((self.contact - distances) / width[:, None])
+        return product(self.member.T, overlap)
 
 
 class ExcludedVolume(eqx.Module):
@@ -49,7 +50,8 @@ class ExcludedVolume(eqx.Module):
         self.height = jnp.zeros((walls.member.shape[1], len(SOFTNESS), LEVEL_FEATURES))
 
     def __call__(self, distances: Float[Array, " pairs"], sigma: Float[Array, ""]) -> Float[Array, ""]:
-        return jnp.sum((self.height @ level_features(sigma)) * self.walls(distances, sigma))
+        height = level_features(sigma) @ self.height.reshape(-1, LEVEL_FEATURES).T
+        return jnp.sum(height.reshape(self.height.shape[:2]).T * self.walls(distances, sigma))
 
 
 def excluded_volume(beads: Beads, pairs: np.ndarray, distances: np.ndarray) -> ExcludedVolume:

@@ -9,9 +9,9 @@ what is close in space.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.nn import one_hot
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
@@ -20,6 +20,7 @@ from twofold.energy.base import Energy, System
 from twofold.energy.contacts import ExcludedVolume
 from twofold.energy.network import ResidualNetwork
 from twofold.fixed import Fixed
+from twofold.products import differences, product
 
 
 class ChainFeatures(Fixed):
@@ -45,7 +46,7 @@ class ChainFeatures(Fixed):
 
     def __call__(self, q: Array, distances: Array, sigma: Array) -> Float[Array, " features"]:
         stiff = q[: self.chart.stiff_count] / jnp.sqrt(1.0 + sigma**2)
-        phase = jnp.matmul(self.orders, self.chart.soft_torsions(q), precision=jax.lax.Precision.HIGHEST)
+        phase = product(self.orders, self.chart.soft_torsions(q))
         blur = TORSION_UNIT * sigma
         damping = jnp.exp(-0.5 * blur**2 * jnp.sum(self.orders**2, -1))
         gate = 1.0 / (1.0 + (blur / self.fade) ** 2)
@@ -57,8 +58,8 @@ class ChainFeatures(Fixed):
         """Distances of the far pairs in nm."""
         if not self.pairs.shape[0]:
             return jnp.zeros(0)
-        difference = positions[self.pairs[:, 0]] - positions[self.pairs[:, 1]]
-        return jnp.sqrt(jnp.sum(difference**2, -1) + 1e-8)
+        first, second = one_hot(self.pairs.T, positions.shape[0])
+        return jnp.sqrt(jnp.sum(differences(positions, first, second) ** 2, 0) + 1e-8)
 
 
 def torsion_orders(chart: InternalChart, harmonics: int) -> np.ndarray:
