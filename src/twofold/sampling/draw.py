@@ -21,7 +21,8 @@ from twofold.sampling.solvers import SOLVERS, deblur, relax
 
 BATCH = 1024
 SMALLEST_BATCH = 16
-CORRECTOR = 30
+CORRECTOR = 100
+"""Steps of a hundredth of the variance of a coordinate each: as long as one of unit width needs to relax."""
 
 
 @dataclass(frozen=True)
