@@ -99,6 +99,12 @@ def test_landscapes_keep_their_coordinates(chain_ensemble):
         build("flat", chain_ensemble, jax.random.key(0))
 
 
+@pytest.mark.parametrize(("frames", "expected"), [(200_000, 0.05), (20_000, 0.25), (2000, 0.5)])
+def test_few_frames_of_a_landscape_are_held_back_more(frames, expected):
+    training = LANDSCAPES["double-well-2d"].ensemble(frames, 0)
+    assert build("auto", training, jax.random.key(0)).recipe.weight_decay == pytest.approx(expected)
+
+
 def test_mistakes():
     with pytest.raises(UserError, match=r"(?i)resnet"):
         build("resnet", walk(5), jax.random.key(0))

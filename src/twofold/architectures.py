@@ -72,7 +72,9 @@ class Recipe:
 SMALL_CHAIN = Recipe("muon", learning_rate=2e-3, weight_decay=0.3, batch=1024, softening=0.1, fokker_planck=2.0)
 CHAIN = Recipe("muon", learning_rate=4e-3, weight_decay=0.6, batch=1024, softening=0.1)
 CARTESIAN = Recipe("muon", learning_rate=4e-3, weight_decay=0.2, batch=256, softening=0.02)
-LANDSCAPE = Recipe("muon", learning_rate=4e-3, weight_decay=0.05, batch=512, softening=0.1)
+LANDSCAPE = Recipe("muon", learning_rate=4e-3, weight_decay=0.05, batch=512, softening=0.1, fokker_planck=1.0)
+MANY = 100_000
+"""Frames of a landscape for which the decay of its recipe is right; ten times as much for a tenth of them or less."""
 # a hundred of its updates take minutes on a CPU: too long to time them, and to wait for a stop or a checkpoint
 PARTICLES = Recipe("muon", learning_rate=2e-3, weight_decay=0.05, batch=256, softening=0.1, chunk=20)
 PUBLISHED = Recipe("adam", learning_rate=4e-4, weight_decay=1e-12, batch=256, softening=0.0, loss="denoising", chunk=5)
@@ -135,7 +137,10 @@ def _flat(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int |
         raise UserError("a molecule in free space", "a particle in an external potential", "use internal or cartesian")
     chart = flat_chart(training.positions, training.weights, training.source["coordinates"])
     energy = FlatEnergy.build(chart, key, width=width or 96, depth=depth or 3)
-    return Built("flat", reason, chart, energy, NoiseSchedule(0.02, 10.0), LANDSCAPE)
+    # a prior on the weights counts for as much as the frames are few
+    few = np.clip(MANY / training.effective_size, 1.0, 10.0)
+    recipe = replace(LANDSCAPE, weight_decay=float(few) * LANDSCAPE.weight_decay)
+    return Built("flat", reason, chart, energy, NoiseSchedule(0.02, 10.0), recipe)
 
 
 def _particles(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
