@@ -20,6 +20,8 @@ from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
 from twofold.training.settings import TrainingSettings, load_settings
 
 HELD_OUT = 0.2
+FORCES = ("auto", "none", "only")
+"""Ways to use the forces of the data."""
 FRAMES = 100_000
 """Frames of a known system."""
 
@@ -32,6 +34,7 @@ def fit(
     beads: str | Path | None = None,
     temperature: float | None = None,
     weights: str | Path | np.ndarray | None = None,
+    forces: str | Path | None = None,
     held_out: Sequence[str | Path] = (),
     held_out_fraction: float = HELD_OUT,
     frames: int = FRAMES,
@@ -49,6 +52,8 @@ def fit(
 
     topology, trajectories, beads, temperature (K), weights, stride, length_unit, energy_unit: as for
     `twofold.files.readers.read_trajectory`; or the name of a system of `twofold.systems`, of which `frames` are made.
+    forces: a file with them (those of held-out trajectories last), or how those of the data are used: "auto" (beside
+    the noise), "none" or "only".
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
     them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
     by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
@@ -57,7 +62,8 @@ def fit(
     Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run
     that is to be continued.
     """
-    chosen = load_settings(config, **settings)
+    file = None if forces is None or str(forces) in FORCES else forces
+    chosen = load_settings(config, **settings, **({} if forces is None or file else {"forces": str(forces)}))
     if resume:
         _check_same(RunFolder(Path(out)), chosen)
         return resume_fit(out, progress=progress, stopped=stopped)
@@ -74,6 +80,7 @@ def fit(
             beads=beads,
             temperature=temperature,
             weights=weights,
+            forces=file,
             stride=stride,
             length_unit=length_unit,
             energy_unit=energy_unit,

@@ -35,10 +35,9 @@ def fit(
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
-    energy_unit: Annotated[str | None, arg(help="unit of energy of arrays with forces: kj/mol, kcal/mol, ev")] = None,
+    energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
     forces: Annotated[
-        Literal["auto", "none", "only"] | None,
-        arg(help="forces of the data as labels: beside the noise, not, or alone"),
+        str | None, arg(help="forces of the data as labels: auto (beside the noise), none, only; or a file (npy, npz)")
     ] = None,
     force_check: Annotated[
         Literal["on", "off"], arg(help="refuse forces that cannot be those of this ensemble")

@@ -13,6 +13,7 @@ from twofold.ensemble import BLOCKS, Ensemble, check_temperature, concatenate
 from twofold.errors import UserError
 from twofold.files.arrays import Arrays, read_arrays
 from twofold.files.checks import check_file, fingerprint
+from twofold.files.forces import read_forces, with_forces
 from twofold.files.frames import WITH_TOPOLOGY, Frames, extension, first_frame, load_topology
 from twofold.files.parts import Part, Particles, joined, read_array_part, read_frames
 from twofold.files.published import published_ensemble, published_files
@@ -41,6 +42,7 @@ def read_trajectory(
     temperature: float | None = None,
     stride: int = 1,
     weights: str | Path | Weights | np.ndarray | None = None,
+    forces: str | Path | None = None,
     length_unit: str | None = None,
     energy_unit: str | None = None,
     theory: str = "dynamics",
@@ -58,6 +60,8 @@ def read_trajectory(
     temperature: K, of the simulation.
     stride: keep every stride-th frame of each file.
     weights: one weight for each frame over all files, before or after the stride; a file, or an array.
+    forces: .npy or .npz of the forces on atoms or beads, for each frame over all files, before or after the stride,
+        where the trajectories hold none.
     length_unit, energy_unit: of .npy and .npz files, and of extended XYZ; the other formats have theirs.
     theory: which forces of rMD17, those of the "dynamics" that made its frames or the "recomputed" ones.
     frame_ps: time in ps between the frames that are kept, where the files do not tell.
@@ -71,18 +75,28 @@ def read_trajectory(
     if not isinstance(stride, int | np.integer) or stride < 1:
         raise UserError(f"stride {stride}", "a whole number of at least 1")
     if topology is not None and not files and is_store(topology):
-        return _stored(Path(topology), temperature, stride, weights, beads)
+        return _stored(Path(topology), temperature, stride, weights=weights, forces=forces, beads=beads)
     if temperature is None:
         raise UserError("no temperature", "that of the simulation in kelvin", "state it, e.g. --temperature 300")
     temperature = check_temperature(temperature)
     if (published := published_files(topology, files)) is not None:
+        if forces is not None:
+            raise UserError(
+                f"{forces} beside {published[1][0]}", "a data set, which has its own forces", "leave it out"
+            )
         reading = {"weights": weights, "length_unit": length_unit, "energy_unit": energy_unit, "level": theory}
         shape = {"beads": beads, "stride": stride, "frame_ps": frame_ps, "blocks": blocks}
         return published_ensemble(*published, temperature=temperature, **shape, **reading)
     given = as_weights(weights)
     files = files or _own_frames(topology)
     units = (length_unit, energy_unit)
-    particles, parts = _read(topology, files, beads or BEADS, stride, units, count_all=given is not None)
+    labels = None if forces is None else read_forces(forces, *units)
+    count_all = given is not None or labels is not None
+    particles, parts = _read(topology, files, beads or BEADS, stride, units, count_all=count_all)
+    if labels is not None:
+        if any(part.forces is not None for part in parts):
+            raise UserError(f"{forces} beside trajectories with forces", "one or the other", "leave it out")
+        particles, parts = with_forces(parts, particles, labels, stride)
     return _assemble(parts, particles, temperature, stride, given, frame_ps, blocks, topology)
 
 
@@ -117,8 +131,8 @@ def _with_force_mapping(particles: Particles, first: Arrays | None) -> Particles
     return replace(particles, force_mapping=found, constraints=constraints)
 
 
-def _stored(path: Path, temperature: float | None, stride: int, weights: Any, beads: Any) -> Ensemble:
-    for name, given in (("weights", weights), ("beads", beads)):
+def _stored(path: Path, temperature: float | None, stride: int, **others: Any) -> Ensemble:
+    for name, given in others.items():
         if given is not None:
             raise UserError(f"{name} beside {path}", f"a data set, which has its own {name}", "leave them out")
     ensembles = read_ensembles(path)

@@ -1,0 +1,96 @@
+"""Forces in a file of their own, beside trajectories that hold none."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twofold.errors import UserError
+from twofold.files.checks import check_file
+from twofold.files.frames import iterate
+from twofold.files.numpy_files import first_of, load_archive, load_array
+from twofold.force_mapping import fitted_map
+from twofold.units import energy_factor, length_factor
+
+if TYPE_CHECKING:
+    from twofold.files.parts import Part, Particles
+
+FORCE_KEYS = ("forces", "force")
+
+
+@dataclass(frozen=True)
+class GivenForces:
+    """values: (frames, atoms or beads, 3) in the unit of the file at `path`; `factor` makes them kJ/mol/nm."""
+
+    path: Path
+    values: np.ndarray
+    factor: float
+
+
+def read_forces(path: str | Path, length_unit: str | None = None, energy_unit: str | None = None) -> GivenForces:
+    """Forces of an .npy, or of an .npz as `forces` (with `energy_unit` and `length_unit`, if it states them).
+
+    Raises UserError when a unit is not stated, or the file is missing, damaged or holds something else.
+    """
+    path = check_file(Path(path))
+    content: dict[str, Any] = {"forces": load_array(path)} if path.suffix.lower() == ".npy" else load_archive(path)
+    values = first_of(content, FORCE_KEYS)
+    if values is None or values.ndim != 3 or values.shape[2] != 3 or values.dtype.kind not in "fiu":
+        found = f"arrays {', '.join(content)}" if values is None else f"forces of shape {values.shape}"
+        raise UserError(f"{path} with {found}", "forces of shape (frames, particles, 3)", "check the file")
+    energy, length = (
+        _unit(path, content, name, unit) for name, unit in (("energy", energy_unit), ("length", length_unit))
+    )
+    return GivenForces(path, values, energy_factor(energy) / length_factor(length))
+
+
+def _unit(path: Path, content: dict[str, Any], name: str, given: str | None) -> str:
+    found = given or (str(content[f"{name}_unit"]) if f"{name}_unit" in content else None)
+    if found is None:
+        raise UserError(f"{path} does not state its unit of {name}", "", f"state it with --{name}-unit")
+    return found
+
+
+def with_forces(
+    parts: list[Part], particles: Particles, given: GivenForces, stride: int
+) -> tuple[Particles, list[Part]]:
+    """The parts with their share of the forces, one for each frame of all files, before the stride or after it.
+
+    Forces on atoms become forces on beads (see `fitted_map`). Raises UserError when the numbers do not fit.
+    """
+    totals, kept = [part.total for part in parts], [len(part.positions) for part in parts]
+    frames, number = given.values.shape[:2]
+    if frames not in (sum(totals), sum(kept)):
+        raise UserError(
+            f"{given.path} with forces of {frames} frames", f"one for each of {sum(totals)} frames", "give all of them"
+        )
+    beads, mapping = len(particles.beads), particles.mapping
+    atoms = beads if mapping is None else mapping.atom_count
+    if number not in (beads, atoms):
+        expected = f"{beads} beads" if mapping is None else f"{atoms} atoms or {beads} beads"
+        raise UserError(f"{given.path} with forces on {number} particles", expected, "give the forces of these files")
+    sizes, step = (totals, stride) if frames == sum(totals) else (kept, 1)
+    ends = np.cumsum(sizes)
+    pieces = [given.values[end - size : end : step] for size, end in zip(sizes, ends, strict=True)]
+    pieces = [np.asarray(piece, np.float64) * given.factor for piece in pieces]
+    if mapping is None or number != atoms:
+        return particles, [replace(part, forces=piece) for part, piece in zip(parts, pieces, strict=True)]
+    particles = _with_map(particles, parts[0].path, given, sizes[0])
+    by = particles.force_mapping
+    assert by is not None
+    return particles, [replace(part, forces=by.forces(piece)) for part, piece in zip(parts, pieces, strict=True)]
+
+
+def _with_map(particles: Particles, file: Path, given: GivenForces, frames: int) -> Particles:
+    """The map that suits the forces of the first file, and its first frames for the constraints among the atoms."""
+    assert particles.topology is not None
+    assert particles.mapping is not None
+    with closing(iterate(file, particles.topology, None, 1)) as chunks:
+        seen = next(iter(chunks))
+    forces = np.asarray(given.values[:frames], np.float64) * given.factor
+    found, constraints = fitted_map(particles.mapping, seen.positions, forces, seen.box)
+    return replace(particles, force_mapping=found, constraints=constraints)
