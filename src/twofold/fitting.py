@@ -86,7 +86,7 @@ def fit(
             energy_unit=energy_unit,
         )
         if force_check and chosen.forces != "none" and training.forces is not None:
-            progress(FitProgress(f"checking forces: {check_forces(training).sentence}"))
+            progress(FitProgress("checking forces", note=check_forces(training).sentence))
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
 
 

@@ -7,7 +7,7 @@ import pytest
 import twofold
 from twofold.chart.cartesian import cartesian_chart
 from twofold.systems.clusters import CLUSTERS
-from twofold.training.labels import described, force_labels, mean_squares
+from twofold.training.labels import described, force_labels, mean_squares, noise_budget
 from twofold.units import thermal_energy
 
 
@@ -39,10 +39,36 @@ def test_forces_are_in_kt(cluster):
     assert force_labels(cluster, "none") is None
 
 
+def test_budget_of_a_gaussian_is_exact():
+    rng = np.random.default_rng(1)
+    variance = np.array([0.5, 2.0])
+    x = 3.0 + rng.standard_normal((200_000, 2)) * np.sqrt(variance)
+    forces = -(x - 3.0) / variance + np.sqrt(4.0) * rng.standard_normal(x.shape)
+    found = noise_budget(x, forces, np.ones(len(x)), sigma=0.5)
+    assert found.noise == pytest.approx(np.mean(0.25 / (variance + 0.25)), rel=0.01)
+    assert found.forces == pytest.approx(np.sum(1 / variance) / np.sum(1 / variance + 4.0), rel=0.02)
+    assert "at least" in str(found)
+    assert noise_budget(x, None, np.ones(len(x)), sigma=0.5).forces is None
+
+
+def test_budget_of_beads_does_not_mind_rotations_nor_the_mean_that_is_gone():
+    """A harmonic pair without noise in its forces: everything is signal, at any orientation."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((20_000, 2, 3))
+    x -= x.mean(1, keepdims=True)
+    found = noise_budget(x, -2.0 * x, rng.uniform(0.5, 1.5, len(x)), sigma=1.0)
+    assert found.forces == pytest.approx(1.0)
+    # the variance of a mode of the pair is one
+    assert found.noise == pytest.approx(0.5, rel=0.02)
+    flat = x * np.array([1.0, 1.0, 0.0])
+    assert noise_budget(flat, -flat, np.ones(len(x)), sigma=1.0).noise == pytest.approx(0.5, rel=0.02)
+
+
 @pytest.mark.slow
 def test_a_fit_learns_forces_and_says_so(tmp_path):
     model = twofold.fit("dw4", out=tmp_path / "run", frames=500, steps=60, batch=32, width=8, seed=0)
     assert model.report["labels"] == "noise and forces"
+    assert 0 < model.report["label_signal"]["forces"] <= 1
     assert model.report["architecture"] == "particles"
     unseen = CLUSTERS["dw4"].ensemble(100, 7)
     force = model.force(unseen.positions)

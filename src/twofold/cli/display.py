@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from rich.console import Console
@@ -20,8 +21,9 @@ STATES = {
 }
 
 
+@cache
 def console() -> Console:
-    """Where everything is printed."""
+    """Where everything is printed; one for all, so that lines go above a bar that is moving."""
     return Console(highlight=False)
 
 
@@ -50,6 +52,8 @@ def fit_progress(update: Callable[[float, float, str], None]) -> Callable[[Any],
     """Shows `FitProgress` on a bar."""
 
     def show(progress: Any) -> None:
+        if progress.note:
+            console().print(progress.note)
         remark = progress.stage
         if progress.rate:
             remark = f"{progress.rate:.0f} updates/s, loss {progress.loss:.3f}"

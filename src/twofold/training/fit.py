@@ -24,13 +24,15 @@ from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
-from twofold.training.labels import described, force_labels, mean_squares
+from twofold.training.labels import described, force_labels, labels_of, mean_squares, noise_budget
 from twofold.training.loop import Trainer, TrainingData, TrainingState, training_data
 from twofold.training.noise_level import choose_noise_level
 from twofold.training.settings import TrainingSettings, load_settings
 
 VALIDATIONS = 25
 """Times that the held-out loss is measured over a run."""
+BUDGET_FRAMES = 10_000
+"""Frames that tell how much of the labels is signal."""
 TIMED_CHUNKS = 2
 DEFAULT_MINUTES = 5.0
 LEAST_FRAMES = 50
@@ -38,7 +40,10 @@ LEAST_FRAMES = 50
 
 @dataclass(frozen=True)
 class FitProgress:
-    """How far a fit is: steps done and in all, loss, updates a second and seconds left; what is going on, in words."""
+    """How far a fit is: steps done and in all, loss, updates a second and seconds left; what is going on, in words.
+
+    note: what was found out, to be kept in sight.
+    """
 
     stage: str
     step: int = 0
@@ -46,6 +51,7 @@ class FitProgress:
     loss: float = float("nan")
     validation: float = float("nan")
     rate: float = 0.0
+    note: str = ""
 
 
 class Interrupted(Exception):
@@ -148,6 +154,14 @@ class _Fit:
         known = self.data.scores
         _check_stability(self.settings, built, known is not None)
         self.variance = known if known is None else mean_squares(built.chart, training.beads, known, training.weights)
+        self.budget = noise_budget(*self._some_frames(), sigma=built.schedule.smallest)
+        progress(FitProgress("ready to train", note=f"Learning from {labels_of(self.variance)}; {self.budget}."))
+
+    def _some_frames(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Coordinates, forces if any, and weights of frames spread over the data."""
+        some = slice(None, None, max(1, len(self.training) // BUDGET_FRAMES))
+        forces = None if self.data.scores is None else np.asarray(self.data.scores[some])
+        return np.asarray(self.data.coordinates[some]), forces, self.training.weights[some]
 
     @property
     def _chunk(self) -> int:
@@ -266,6 +280,7 @@ class _Fit:
             "held_out_frames": len(self.held_out),
             "held_out_effective_size": self.held_out.effective_size,
             "noise_level": scan.to_dict(),
+            "label_signal": asdict(self.budget),
         } | described(self.training.beads, self.variance)
         blurred = noised_positions(chart, self.training.positions, scan.chosen, seed=0)
         model = Model(

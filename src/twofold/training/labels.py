@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -37,15 +38,65 @@ def mean_squares(chart: Chart, beads: Beads, scores: jax.Array, weights: np.ndar
     return jnp.asarray(by_type[:, None], jnp.float32)
 
 
+def labels_of(variance: jax.Array | None) -> str:
+    """What is learned from, in words."""
+    return "noise" if variance is None else "noise and forces"
+
+
 def described(beads: Beads, variance: jax.Array | None) -> dict[str, Any]:
     """For the report: labels, J of each type in the unit of the chart, the noise at which both labels weigh alike."""
     if variance is None:
-        return {"labels": "noise"}
+        return {"labels": labels_of(variance)}
     flat = np.asarray(variance, np.float64).ravel()
     names = beads.types if variance.ndim > 1 else [f"coordinate {place}" for place in range(len(flat))]
     squares = {name: float(value) for name, value in zip(names, flat, strict=True)}
     return {
-        "labels": "noise and forces",
+        "labels": labels_of(variance),
         "mean_square_force": squares,
         "crossover_sigma": {name: value**-0.5 for name, value in squares.items() if value > 0},
     }
+
+
+@dataclass(frozen=True)
+class NoiseBudget:
+    """Least part of the mean square of labels that is signal, as far as a linear function of the coordinates tells.
+
+    sigma: the level of noise that `noise` is for, in units of the chart. forces: None where there are none.
+    """
+
+    sigma: float
+    noise: float
+    forces: float | None = None
+
+    def __str__(self) -> str:
+        said = f"labels of noise at sigma {self.sigma:.3g}: at least {100 * self.noise:.2g} % is signal"
+        return said if self.forces is None else f"{said}; forces: at least {100 * self.forces:.2g} %"
+
+
+def noise_budget(coordinates: np.ndarray, forces: np.ndarray | None, weights: np.ndarray, sigma: float) -> NoiseBudget:
+    """The budget of frames (frames, ...) in coordinates of the chart, with their scores, if any, at level `sigma`.
+
+    Of the label `eps/sigma` the best linear function of `x + sigma eps` explains `sigma^2 / (v + sigma^2)` along a
+    direction of variance v; of forces f it explains `tr(<f x> <x x>^-1 <x f>)`. The signal is what a function of any
+    kind explains, and so no less. Beads share one matrix for all three directions of space.
+    """
+    share = np.asarray(weights, np.float64) / np.sum(weights)
+    x = _rows(np.asarray(coordinates, np.float64), share)
+    values, vectors = np.linalg.eigh(np.einsum("f,afi,afj->ij", share, x, x) / len(x))
+    moving = values > 1e-6 * values[-1]
+    values, vectors = values[moving], vectors[:, moving]
+    noise = float(np.mean(sigma**2 / (values + sigma**2)))
+    if forces is None:
+        return NoiseBudget(sigma, noise)
+    f = _rows(np.asarray(forces, np.float64), share)[: len(x)]
+    along = np.einsum("f,afi,afj->ij", share, f, x @ vectors) / len(x)
+    total = np.einsum("f,afi,afi->", share, f, f) / len(x)
+    return NoiseBudget(sigma, noise, float(np.sum(along**2 / values) / total) if total else 0.0)
+
+
+def _rows(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(directions of space that move, frames, coordinates); without such directions one, and means taken out."""
+    if values.ndim == 2:
+        return (values - share @ values)[None]
+    axes = np.moveaxis(values, 2, 0)
+    return axes[np.abs(axes).max(axis=(1, 2)) > 0]
