@@ -65,6 +65,27 @@ def test_antithetic_is_the_mean_of_both_signs():
     np.testing.assert_allclose(found, 0.5 * (both[0] + both[1]) - constant, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("sigma", [0.05, 0.5, 2.0])
+def test_of_a_gaussian_the_matrix_leaves_no_noise_in_the_label(sigma):
+    """`W = (1 + sigma^2 J)^-1` with J the inverse covariance: the label is the score itself, frame by frame."""
+    covariance = np.array([[1.0, 0.6], [0.6, 0.5]])
+    keys = jax.random.split(jax.random.key(1), 2)
+    x = jax.random.normal(keys[0], (500, 2)) @ jnp.asarray(np.linalg.cholesky(covariance).T)
+    forces, noise = -x @ jnp.asarray(np.linalg.inv(covariance)), jax.random.normal(keys[1], x.shape)
+    level = jnp.full(500, sigma)
+    values, directions = (jnp.asarray(part, jnp.float32) for part in np.linalg.eigh(np.linalg.inv(covariance)))
+    exact = synthetic.Gaussian.of(covariance, 1.0)
+    labels = (exact, None, x, noise, level, forces, force_share(level, values))
+    assert float(plain_mixture(*labels, directions).max()) < 1e-5 / sigma
+    # which numbers for the coordinates cannot do
+    assert float(plain_mixture(*labels).mean()) > 0.01
+    # and plus and minus together are least there: twice the plain loss less |label|^2 of both
+    wrong = synthetic.Gaussian.of(covariance, 1.2)
+    assert float(antithetic_mixture(*labels, directions).mean()) < float(
+        antithetic_mixture(wrong, *labels[1:], directions).mean()
+    )
+
+
 def test_forces_take_the_variance_out_at_small_noise():
     """Of the gradient of the plain loss with respect to the scale: with noise alone it explodes."""
     x, noise, level, forces = draws(0.02)

@@ -7,7 +7,7 @@ import pytest
 import twofold
 from twofold.chart.cartesian import cartesian_chart
 from twofold.systems.clusters import CLUSTERS
-from twofold.training.labels import described, force_labels, mean_squares, noise_budget
+from twofold.training.labels import described, force_labels, mean_squares, noise_budget, principal_squares
 from twofold.units import thermal_energy
 
 
@@ -64,6 +64,22 @@ def test_budget_of_beads_does_not_mind_rotations_nor_the_mean_that_is_gone():
     assert noise_budget(flat, -flat, np.ones(len(x)), sigma=1.0).noise == pytest.approx(0.5, rel=0.02)
 
 
+def test_principal_squares_of_a_known_covariance():
+    rng = np.random.default_rng(3)
+    moments = np.array([[2.0, 0.5], [0.5, 1.0]])
+    scores = rng.multivariate_normal(np.zeros(2), moments, 200_000)
+    values, directions = principal_squares(jnp.asarray(scores), np.ones(len(scores)))
+    np.testing.assert_allclose(directions @ np.diag(values) @ directions.T, moments, rtol=0.03)
+    # of beads: alike for the directions of space, and none of the mean that is gone
+    beads = rng.standard_normal((50_000, 3, 3)) * np.array([1.0, 1.0, 2.0])[:, None]
+    beads -= beads.mean(1, keepdims=True)
+    values, directions = principal_squares(jnp.asarray(beads), np.ones(len(beads)))
+    assert values.shape == (3, 1)
+    project = np.eye(3) - 1 / 3
+    expected = project @ np.diag([1.0, 1.0, 4.0]) @ project
+    np.testing.assert_allclose((directions * values.T) @ directions.T, expected, atol=0.05)
+
+
 @pytest.mark.slow
 def test_a_fit_learns_forces_and_says_so(tmp_path):
     model = twofold.fit("dw4", out=tmp_path / "run", frames=500, steps=60, batch=32, width=8, seed=0)
@@ -80,6 +96,10 @@ def test_a_fit_learns_forces_and_says_so(tmp_path):
     pull = model.force(lifted)[..., 2]
     assert (pull[:, 0] < 0).all()
     np.testing.assert_allclose(pull.sum(1), 0, atol=1e-4)
+    mixed = twofold.fit(
+        "dw4", out=tmp_path / "matrix", frames=500, steps=3, batch=32, width=8, seed=0, force_mixture="matrix"
+    )
+    assert list(mixed.report["mean_square_force"]) == [f"direction {place}" for place in range(4)]
     loaded = twofold.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.force(unseen.positions), force)
     samples = model.sample(16, steps=10, seed=0)

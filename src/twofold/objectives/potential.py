@@ -10,11 +10,15 @@ matching; Vincent 2011). They are uncorrelated, since eps does not depend on x, 
 has the least second moment, `J / (1 + J sigma^2)`. Forces rule at small noise, where the noise itself says nothing, and
 noise rules where a force at x says little of the score at y.
 
+J may be a matrix, `<T T^t>`: then `W = (1 + sigma^2 J)^-1`, and along the eigenvectors of J the mixture is again one of
+numbers. For Gaussian data, where J is the inverse covariance, nothing of the label is noise then.
+
 Biased data stay biased: T is the force of the true density, but what it is averaged over, x given y, is of the data.
 """
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -29,6 +33,13 @@ def force_share(sigma: Float[Array, " batch"], variance: Float[Array, " ..."]) -
     return 1.0 / (1.0 + variance * level**2)
 
 
+def along(directions: Float[Array, "n n"] | None, values: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+    """Components of coordinates, or of beads for each direction of space, along the columns of `directions`."""
+    if directions is None:
+        return values
+    return jnp.einsum("bi...,ij->bj...", values, directions, precision=jax.lax.Precision.HIGHEST)
+
+
 def plain_mixture(
     model: Energy,
     system: System,
@@ -37,11 +48,16 @@ def plain_mixture(
     sigma: Float[Array, " batch"],
     forces: Float[Array, "batch ..."],
     share: Float[Array, "batch ..."],
+    directions: Float[Array, "n n"] | None = None,
 ) -> Float[Array, " batch"]:
-    """`1/2 |s(y) - w T - (1 - w) D|^2`. forces: T in the coordinates of x. share: w, in a shape that multiplies x."""
+    """`1/2 |s(y) - W T - (1 - W) D|^2`.
+
+    forces: T in the coordinates of x. share: the diagonal of W, in a shape that multiplies x, `along` the directions if
+    they are given.
+    """
     level = along_frames(sigma, x)
-    target = share * forces - (1.0 - share) * noise / level
-    return 0.5 * squares(scores(model, system, x + level * noise, sigma) - target)
+    target = share * along(directions, forces) - (1.0 - share) * along(directions, noise) / level
+    return 0.5 * squares(along(directions, scores(model, system, x + level * noise, sigma)) - target)
 
 
 def antithetic_mixture(
@@ -52,6 +68,7 @@ def antithetic_mixture(
     sigma: Float[Array, " batch"],
     forces: Float[Array, "batch ..."],
     share: Float[Array, "batch ..."],
+    directions: Float[Array, "n n"] | None = None,
 ) -> Float[Array, " batch"]:
     """The mean of `plain_mixture` over `y+- = x +- sigma eps`, less what does not depend on the model.
 
@@ -61,8 +78,8 @@ def antithetic_mixture(
     level = along_frames(sigma, x)
     both = jnp.concatenate([x + level * noise, x - level * noise])
     plus, minus = jnp.split(scores(model, system, both, jnp.concatenate([sigma, sigma])), 2)
-    by_noise = products((1.0 - share) * noise, plus - minus) / (2.0 * sigma)
-    by_force = 0.5 * products(share * forces, plus + minus)
+    by_noise = products((1.0 - share) * along(directions, noise), along(directions, plus - minus)) / (2.0 * sigma)
+    by_force = 0.5 * products(share * along(directions, forces), along(directions, plus + minus))
     return 0.25 * (squares(plus) + squares(minus)) + by_noise - by_force
 
 

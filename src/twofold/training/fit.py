@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from twofold import architectures
 from twofold.chart.internal import InternalChart
@@ -24,7 +25,7 @@ from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
-from twofold.training.labels import described, force_labels, labels_of, mean_squares, noise_budget
+from twofold.training.labels import described, force_labels, labels_of, mean_squares, noise_budget, principal_squares
 from twofold.training.loop import Trainer, TrainingData, TrainingState, training_data
 from twofold.training.noise_level import choose_noise_level
 from twofold.training.settings import TrainingSettings, load_settings
@@ -153,7 +154,12 @@ class _Fit:
         )
         known = self.data.scores
         _check_stability(self.settings, built, known is not None)
-        self.variance = known if known is None else mean_squares(built.chart, training.beads, known, training.weights)
+        self.variance: Array | None = None
+        self.directions: Array | None = None
+        if known is not None and self.settings.force_mixture == "matrix":
+            self.variance, self.directions = principal_squares(known, training.weights)
+        elif known is not None:
+            self.variance = mean_squares(built.chart, training.beads, known, training.weights)
         self.budget = noise_budget(*self._some_frames(), sigma=built.schedule.smallest)
         progress(FitProgress("ready to train", note=f"Learning from {labels_of(self.variance)}; {self.budget}."))
 
@@ -189,7 +195,8 @@ class _Fit:
 
     def _trainer(self, steps: int) -> Trainer:
         settings = self.settings.model_copy(update={"steps": steps})
-        return Trainer(self.built.energy, self.built.chart, None, self.built.schedule, settings, self.variance)
+        built, squares = self.built, (self.variance, self.directions)
+        return Trainer(built.energy, built.chart, None, built.schedule, settings, *squares)
 
     def _write_config(self) -> None:
         # what was asked for stays beside what was used, which now has all numbers
@@ -281,7 +288,7 @@ class _Fit:
             "held_out_effective_size": self.held_out.effective_size,
             "noise_level": scan.to_dict(),
             "label_signal": asdict(self.budget),
-        } | described(self.training.beads, self.variance)
+        } | described(self.training.beads, self.variance, matrix=self.directions is not None)
         blurred = noised_positions(chart, self.training.positions, scan.chosen, seed=0)
         model = Model(
             beads=self.training.beads,

@@ -38,17 +38,36 @@ def mean_squares(chart: Chart, beads: Beads, scores: jax.Array, weights: np.ndar
     return jnp.asarray(by_type[:, None], jnp.float32)
 
 
+def principal_squares(scores: jax.Array, weights: np.ndarray) -> tuple[jax.Array, jax.Array]:
+    """J as a matrix: its eigenvalues, in a shape that multiplies coordinates, and its eigenvectors in columns.
+
+    Of coordinates, or of beads alike for every direction of space, since orientation is free.
+    """
+    share = np.asarray(weights, np.float64) / np.sum(weights)
+    values = np.asarray(scores, np.float64)
+    axes = values[None] if values.ndim == 2 else _moving(values)
+    moments = sum(axis.T @ (share[:, None] * axis) for axis in axes) / len(axes)
+    squares, directions = np.linalg.eigh(moments)
+    squares = np.maximum(squares, 0.0)
+    shaped = squares if values.ndim == 2 else squares[:, None]
+    return jnp.asarray(shaped, jnp.float32), jnp.asarray(directions, jnp.float32)
+
+
 def labels_of(variance: jax.Array | None) -> str:
     """What is learned from, in words."""
     return "noise" if variance is None else "noise and forces"
 
 
-def described(beads: Beads, variance: jax.Array | None) -> dict[str, Any]:
-    """For the report: labels, J of each type in the unit of the chart, the noise at which both labels weigh alike."""
+def described(beads: Beads, variance: jax.Array | None, *, matrix: bool = False) -> dict[str, Any]:
+    """For the report: labels, J of each type in the unit of the chart, the noise at which both labels weigh alike.
+
+    matrix: J is that of `principal_squares`.
+    """
     if variance is None:
         return {"labels": labels_of(variance)}
     flat = np.asarray(variance, np.float64).ravel()
-    names = beads.types if variance.ndim > 1 else [f"coordinate {place}" for place in range(len(flat))]
+    word = "direction" if matrix else "coordinate"
+    names = beads.types if variance.ndim > 1 and not matrix else [f"{word} {place}" for place in range(len(flat))]
     squares = {name: float(value) for name, value in zip(names, flat, strict=True)}
     return {
         "labels": labels_of(variance),
@@ -98,5 +117,9 @@ def _rows(values: np.ndarray, share: np.ndarray) -> np.ndarray:
     """(directions of space that move, frames, coordinates); without such directions one, and means taken out."""
     if values.ndim == 2:
         return (values - share @ values)[None]
+    return _moving(values)
+
+
+def _moving(values: np.ndarray) -> np.ndarray:
     axes = np.moveaxis(values, 2, 0)
     return axes[np.abs(axes).max(axis=(1, 2)) > 0]

@@ -85,7 +85,7 @@ class Trainer(eqx.Module):
     """Everything about a training run that does not change from step to step.
 
     variance: J, the mean square of a coordinate of the forces in kT, in a shape that multiplies coordinates; where
-    there are forces.
+    there are forces. directions: what it is of, in columns, if not of the coordinates.
     """
 
     frozen: Energy
@@ -94,6 +94,7 @@ class Trainer(eqx.Module):
     schedule: NoiseSchedule
     settings: TrainingSettings = eqx.field(static=True)
     variance: Array | None = None
+    directions: Array | None = None
 
     def initial(self, model: Energy, key: PRNGKeyArray) -> TrainingState:
         """State before the first step."""
@@ -158,7 +159,7 @@ class Trainer(eqx.Module):
         loss: Any = LOSSES[name] if alpha == 2 else partial(fractional, stability=alpha)
         labels: tuple[Array, ...] = (x, eps, sigma)
         if known is not None and share is not None:
-            loss, labels = MIXTURES[name], (*labels, known, share)
+            loss, labels = partial(MIXTURES[name], directions=self.directions), (*labels, known, share)
         if not isinstance(model, Experts):
             return loss(model, self.system, *labels)
         pieces = model.pieces(self.schedule.edges(len(sigma)))

@@ -36,6 +36,9 @@ class TrainingSettings(BaseModel):
     forces: Literal["auto", "none", "only"] = Field(
         "auto", description="forces of the data as labels: mixed with the noise, not at all, or alone"
     )
+    force_mixture: Literal["scalar", "matrix"] = Field(
+        "scalar", description="share of forces in the label: by type or coordinate, or with their correlations"
+    )
     softening: float | None = Field(None, ge=0, description="tau of the weight sigma^2 + tau^2, units of the chart")
     schedule: Literal["log-uniform", "vp-linear", "vp-cosine"] = Field(
         "log-uniform", description="how levels of noise are drawn; the others are published recipes, with their range"
