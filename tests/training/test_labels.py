@@ -1,13 +1,23 @@
 """Forces as labels of a fit: their size by type, and a fit that uses them."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import twofold
 from twofold.chart.cartesian import cartesian_chart
+from twofold.errors import UserError
 from twofold.systems.clusters import CLUSTERS
-from twofold.training.labels import described, force_labels, mean_squares, noise_budget, principal_squares
+from twofold.training.labels import (
+    described,
+    energy_labels,
+    force_labels,
+    mean_squares,
+    noise_budget,
+    principal_squares,
+)
 from twofold.units import thermal_energy
 
 
@@ -31,6 +41,39 @@ def test_mean_squares_make_up_for_the_mean_that_is_gone():
     np.testing.assert_allclose(found, float(chart.length) ** 2, rtol=0.03)
     assert described(beads, found)["crossover_sigma"]["X"] == pytest.approx(1 / float(chart.length), rel=0.03)
     assert described(beads, None) == {"labels": "noise"}
+
+
+def test_energies_are_in_kt_from_their_mean(cluster):
+    assert energy_labels(cluster, 0.0) is None
+    labels = energy_labels(cluster, 1.0)
+    assert labels.mean() == pytest.approx(0.0, abs=1e-4)
+    assert np.ptp(labels) == pytest.approx(np.ptp(cluster.energies) / thermal_energy(cluster.temperature), rel=1e-5)
+    with pytest.raises(UserError, match="without energies"):
+        energy_labels(dataclasses.replace(cluster, energies=None), 1.0)
+
+
+@pytest.mark.slow
+def test_energies_as_labels_bring_energies_closer(tmp_path):
+    unseen = CLUSTERS["dw4"].ensemble(200, 7)
+
+    def error(**settings):
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        model = twofold.fit(
+            "dw4",
+            out=out,
+            frames=500,
+            steps=60,
+            batch=32,
+            width=8,
+            seed=0,
+            forces="none",
+            learning_rate=5e-3,
+            **settings,
+        )
+        found = model.energy(unseen.positions, sigma=model.schedule.smallest)
+        return np.std((found - unseen.energies) / thermal_energy(300.0))
+
+    assert error(energy_weight=1.0) < 0.8 * error()
 
 
 def test_forces_are_in_kt(cluster):

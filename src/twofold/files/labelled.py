@@ -14,7 +14,7 @@ from twofold.errors import UserError
 from twofold.files.checks import fingerprint
 from twofold.files.elements import check_distances, molecule_topology
 from twofold.files.frames import load_topology
-from twofold.force_mapping import fitted_map
+from twofold.force_mapping import configuration, fitted_map
 from twofold.mapping import Mapping, build_mapping
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class LabelledFrames:
             blocks=blocks,
             forces=kept._forces_on(mapping),
             box=kept.box,
-            energies=kept.energies,
+            # of a part of the atoms they are no energies: what the rest does is averaged in its potential of mean force
+            energies=kept.energies if np.array_equal(configuration(mapping), np.eye(mapping.atom_count)) else None,
             frame_ps=frame_ps or kept.frame_ps,
             source={
                 "topology": str(topology) if isinstance(topology, str | Path) else None,

@@ -25,7 +25,15 @@ from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
-from twofold.training.labels import described, force_labels, labels_of, mean_squares, noise_budget, principal_squares
+from twofold.training.labels import (
+    described,
+    energy_labels,
+    force_labels,
+    labels_of,
+    mean_squares,
+    noise_budget,
+    principal_squares,
+)
 from twofold.training.loop import Trainer, TrainingData, TrainingState, training_data
 from twofold.training.noise_level import choose_noise_level
 from twofold.training.settings import TrainingSettings, load_settings
@@ -149,7 +157,13 @@ class _Fit:
         self.built = built
         self.settings = with_recipe(settings, built)
         self.data, self.unseen = (
-            training_data(self.built.chart, part.positions, part.weights, force_labels(part, self.settings.forces))
+            training_data(
+                self.built.chart,
+                part.positions,
+                part.weights,
+                force_labels(part, self.settings.forces),
+                energy_labels(part, self.settings.energy_weight),
+            )
             for part in (training, held_out)
         )
         known = self.data.scores

@@ -12,6 +12,7 @@ import numpy as np
 from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.ensemble import Ensemble
+from twofold.errors import UserError
 from twofold.units import thermal_energy
 
 
@@ -20,6 +21,23 @@ def force_labels(ensemble: Ensemble, wanted: str) -> np.ndarray | None:
     if wanted == "none" or ensemble.forces is None:
         return None
     return (ensemble.forces / thermal_energy(ensemble.temperature)).astype(np.float32)
+
+
+def energy_labels(ensemble: Ensemble, weight: float) -> np.ndarray | None:
+    """Energies (frames,) in kT from their mean, or None if they do not count.
+
+    Raises UserError where they should count and there are none.
+    """
+    if not weight:
+        return None
+    if ensemble.energies is None:
+        raise UserError(
+            f"energy_weight {weight:g} for data without energies of all particles",
+            "energies in the data, and beads that are all atoms",
+            "leave energy_weight out",
+        )
+    share = ensemble.weights / ensemble.weights.sum()
+    return ((ensemble.energies - share @ ensemble.energies) / thermal_energy(ensemble.temperature)).astype(np.float32)
 
 
 def mean_squares(chart: Chart, beads: Beads, scores: jax.Array, weights: np.ndarray) -> jax.Array:

@@ -27,21 +27,27 @@ from twofold.objectives import (
     fractional,
     level_weight,
     other_level,
+    pinning,
     stable_noise,
 )
 from twofold.training.optimiser import build_optimiser
 from twofold.training.settings import TrainingSettings
 
+PINNED = 4
+"""Of so many frames of a batch one is asked for its energy as well, where energies are known."""
+
 
 class TrainingData(NamedTuple):
     """Frames in chart coordinates (frames, ...) and the cumulative sum of their weights (frames,), ending at one.
 
-    scores: forces in kT as scores of the clean density (frames, ...), where there are forces.
+    scores: forces in kT as scores of the clean density (frames, ...), where there are forces. energies: those of the
+    density in these coordinates (frames,) in kT, up to a constant, where energies are learned from.
     """
 
     coordinates: Array
     cumulative: Array
     scores: Array | None = None
+    energies: Array | None = None
 
 
 class TrainingState(NamedTuple):
@@ -55,13 +61,26 @@ class TrainingState(NamedTuple):
 
 
 def training_data(
-    chart: Chart, positions: ArrayLike, weights: ArrayLike, forces: ArrayLike | None = None
+    chart: Chart,
+    positions: ArrayLike,
+    weights: ArrayLike,
+    forces: ArrayLike | None = None,
+    energies: ArrayLike | None = None,
 ) -> TrainingData:
-    """Encode frames (frames, beads, 3) in nm with weights (frames,), and forces in kT/nm if the chart knows how."""
+    """Encode frames (frames, beads, 3) in nm with weights (frames,), and forces in kT/nm if the chart knows how.
+
+    energies: (frames,) in kT, of positions.
+    """
     coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
     cumulative = jnp.cumsum(jnp.asarray(weights, jnp.float32) / jnp.sum(jnp.asarray(weights, jnp.float32)))
     known = None if forces is None else _scores(chart, jnp.asarray(positions), jnp.asarray(forces))
-    return TrainingData(coordinates, cumulative / cumulative[-1], known)
+    heights = None if energies is None else _heights(chart, coordinates, jnp.asarray(energies))
+    return TrainingData(coordinates, cumulative / cumulative[-1], known, heights)
+
+
+@eqx.filter_jit
+def _heights(chart: Chart, coordinates: Array, energies: Array) -> Array:
+    return energies - jax.lax.map(chart.log_jacobian, coordinates, batch_size=4096)
 
 
 @eqx.filter_jit
@@ -187,6 +206,11 @@ class Trainer(eqx.Module):
             total = total + settings.fokker_planck * every * value
         if settings.classification:
             total = total + settings.classification * self._classification(self.model(parameters), data, telling)
+        if settings.energy_weight and data.energies is not None:
+            frames = jax.random.fold_in(key, 2)
+            index = draw_index(data, frames, max(2, (settings.batch or 1) // PINNED))
+            labels = data.coordinates[index], data.energies[index], jnp.asarray(self.schedule.smallest)
+            total = total + settings.energy_weight * pinning(self.model(parameters), self.system, self.chart, *labels)
         return total
 
     def _fokker_planck(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:

@@ -39,6 +39,11 @@ class TrainingSettings(BaseModel):
     force_mixture: Literal["scalar", "matrix"] = Field(
         "scalar", description="share of forces in the label: by type or coordinate, or with their correlations"
     )
+    energy_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of known energies of all atoms at the smallest noise; 0 leaves them out",
+    )
     softening: float | None = Field(None, ge=0, description="tau of the weight sigma^2 + tau^2, units of the chart")
     schedule: Literal["log-uniform", "vp-linear", "vp-cosine"] = Field(
         "log-uniform", description="how levels of noise are drawn; the others are published recipes, with their range"
