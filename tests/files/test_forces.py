@@ -44,6 +44,16 @@ def test_forces_on_atoms_are_mapped_and_follow_the_frames(files, tmp_path):
     np.testing.assert_allclose(thinned.forces.sum(1), TO_KJ * FORCES[kept].sum(1), rtol=1e-3, atol=1e-2)
 
 
+def test_positions_may_be_an_array_of_atoms(files, tmp_path):
+    np.save(tmp_path / "positions.npy", 10 * ATOMS)
+    read = read_trajectory(
+        files[0], tmp_path / "positions.npy", temperature=300, forces=tmp_path / "atoms.npy", **UNITS
+    )
+    expected = read_trajectory(*files, temperature=300, forces=tmp_path / "atoms.npy", **UNITS)
+    np.testing.assert_allclose(read.forces.sum(1), expected.forces.sum(1), rtol=1e-3, atol=1e-2)
+    assert read.source["forces"] == expected.source["forces"]
+
+
 def test_forces_of_the_frames_that_are_kept(files, tmp_path):
     kept = np.concatenate([np.arange(0, 25, 4), np.arange(25, FRAMES, 4)])
     np.save(tmp_path / "kept.npy", FORCES[kept][:, peptides.BACKBONE])

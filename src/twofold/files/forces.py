@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.errors import UserError
+from twofold.files.arrays import read_arrays
 from twofold.files.checks import check_file
-from twofold.files.frames import iterate
+from twofold.files.frames import Frames, extension, iterate
 from twofold.files.numpy_files import first_of, load_archive, load_array
 from twofold.force_mapping import fitted_map
 from twofold.units import energy_factor, length_factor
 
 if TYPE_CHECKING:
+    import mdtraj
+
     from twofold.files.parts import Part, Particles
 
 FORCE_KEYS = ("forces", "force")
+SEEN = 1000
+"""Frames that tell which bonds are constraints."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class GivenForces:
     path: Path
     values: np.ndarray
     factor: float
+    length_unit: str
 
 
 def read_forces(path: str | Path, length_unit: str | None = None, energy_unit: str | None = None) -> GivenForces:
@@ -45,7 +51,7 @@ def read_forces(path: str | Path, length_unit: str | None = None, energy_unit: s
     energy, length = (
         _unit(path, content, name, unit) for name, unit in (("energy", energy_unit), ("length", length_unit))
     )
-    return GivenForces(path, values, energy_factor(energy) / length_factor(length))
+    return GivenForces(path, values, energy_factor(energy) / length_factor(length), length)
 
 
 def _unit(path: Path, content: dict[str, Any], name: str, given: str | None) -> str:
@@ -74,23 +80,35 @@ def with_forces(
         expected = f"{beads} beads" if mapping is None else f"{atoms} atoms or {beads} beads"
         raise UserError(f"{given.path} with forces on {number} particles", expected, "give the forces of these files")
     sizes, step = (totals, stride) if frames == sum(totals) else (kept, 1)
-    ends = np.cumsum(sizes)
-    pieces = [given.values[end - size : end : step] for size, end in zip(sizes, ends, strict=True)]
-    pieces = [np.asarray(piece, np.float64) * given.factor for piece in pieces]
-    if mapping is None or number != atoms:
-        return particles, [replace(part, forces=piece) for part, piece in zip(parts, pieces, strict=True)]
-    particles = _with_map(particles, parts[0].path, given, sizes[0])
-    by = particles.force_mapping
-    assert by is not None
-    return particles, [replace(part, forces=by.forces(piece)) for part, piece in zip(parts, pieces, strict=True)]
+    if mapping is not None and number == atoms:
+        particles = _with_map(particles, parts[0].path, given, sizes[0])
+    by, found, end = particles.force_mapping, [], 0
+    for part, size in zip(parts, sizes, strict=True):
+        # one file at a time: the forces on all atoms of all frames may not fit into memory
+        piece = np.asarray(given.values[end : end + size : step], np.float64) * given.factor
+        found.append(replace(part, forces=piece if by is None else by.forces(piece)))
+        end += size
+    return particles, found
 
 
 def _with_map(particles: Particles, file: Path, given: GivenForces, frames: int) -> Particles:
     """The map that suits the forces of the first file, and its first frames for the constraints among the atoms."""
     assert particles.topology is not None
     assert particles.mapping is not None
-    with closing(iterate(file, particles.topology, None, 1)) as chunks:
-        seen = next(iter(chunks))
+    seen = _first_frames(file, particles.topology, given.length_unit)
     forces = np.asarray(given.values[:frames], np.float64) * given.factor
     found, constraints = fitted_map(particles.mapping, seen.positions, forces, seen.box)
     return replace(particles, force_mapping=found, constraints=constraints)
+
+
+def _first_frames(file: Path, topology: mdtraj.Topology, length_unit: str) -> Frames:
+    """All atoms of some frames."""
+    if extension(file) in (".npy", ".npz"):
+        arrays = read_arrays(file, length_unit)
+        return Frames(np.asarray(arrays.positions[:SEEN], np.float64) * arrays.length, None, _some(arrays.box))
+    with closing(iterate(file, topology, None, 1, SEEN)) as chunks:
+        return next(iter(chunks))
+
+
+def _some(box: np.ndarray | None) -> np.ndarray | None:
+    return None if box is None else box[:SEEN]
