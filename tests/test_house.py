@@ -6,7 +6,7 @@ from pathlib import Path
 import twofold
 
 ROOMS = (
-    "errors units bond_graph space fixed interrupt",
+    "errors units bond_graph space fixed products interrupt",
     "beads bonding selection mapping groups ensemble force_mapping",
     "files packaged run_folder",
     "chart noise energy",

@@ -27,7 +27,7 @@ def spread_of_residual(model):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    return twofold.fit("double-well-2d", out=tmp_path_factory.mktemp("plain") / "run", **FIT)
+    return twofold.fit("double-well-2d", out=tmp_path_factory.mktemp("plain") / "run", fokker_planck=0.0, **FIT)
 
 
 def test_the_fokker_planck_term_lowers_the_residual(plain, tmp_path):
@@ -37,7 +37,7 @@ def test_the_fokker_planck_term_lowers_the_residual(plain, tmp_path):
 
 def test_classification_makes_energies_comparable_between_levels(plain, tmp_path):
     """U + ln of the norm of the density is what it should be at every level, up to one constant for all."""
-    told = twofold.fit("double-well-2d", out=tmp_path / "run", classification=1.0, **FIT)
+    told = twofold.fit("double-well-2d", out=tmp_path / "run", fokker_planck=0.0, classification=1.0, **FIT)
 
     def offsets(model):
         found = []
