@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.catalogue import SYSTEMS
 from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
-from twofold.training.settings import TrainingSettings, load_settings
+from twofold.training.settings import ForceUse, TrainingSettings, load_settings
 
 HELD_OUT = 0.2
-FORCES = ("auto", "none", "only")
-"""Ways to use the forces of the data."""
 FRAMES = 100_000
 """Frames of a known system."""
 
@@ -62,7 +60,7 @@ def fit(
     Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run
     that is to be continued.
     """
-    file = None if forces is None or str(forces) in FORCES else forces
+    file = None if forces is None or str(forces) in get_args(ForceUse) else forces
     chosen = load_settings(config, **settings, **({} if forces is None or file else {"forces": str(forces)}))
     if resume:
         _check_same(RunFolder(Path(out)), chosen)

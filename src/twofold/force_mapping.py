@@ -76,9 +76,8 @@ def fitted_map(
     among the bonds. Atoms that are all beads keep their forces. Weights would change which map is the best, but none of
     them makes it wrong. Raises UserError where there is no consistent map, and for frames too few to see constraints.
     """
-    whole = configuration(mapping)
-    if np.array_equal(whole, np.eye(mapping.atom_count)):
-        return ForceMapping(whole, "basic"), 0
+    if is_every_atom(mapping):
+        return ForceMapping(configuration(mapping), "basic"), 0
     constraints = rigid_pairs(positions, mapping.bonds, box)
     groups = len(np.unique(constraint_groups(constraints, mapping.atom_count)[mapping.needed_atoms()]))
     few = 3 * len(forces) < NUMBERS_PER_COEFFICIENT * groups
@@ -145,6 +144,11 @@ def configuration(mapping: Mapping) -> np.ndarray:
     matrix = np.zeros((len(mapping.beads), mapping.atom_count))
     np.add.at(matrix, (mapping.bead, mapping.atoms), mapping.weight)
     return matrix
+
+
+def is_every_atom(mapping: Mapping) -> bool:
+    """Whether the beads are all atoms, in their order."""
+    return np.array_equal(configuration(mapping), np.eye(mapping.atom_count))
 
 
 def constraint_groups(constraints: np.ndarray, atoms: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from twofold.files.arrays import read_arrays
 from twofold.files.checks import check_file
 from twofold.files.frames import Frames, extension, iterate
 from twofold.files.numpy_files import first_of, load_archive, load_array
-from twofold.force_mapping import fitted_map
 from twofold.units import energy_factor, length_factor
 
 if TYPE_CHECKING:
@@ -94,21 +93,16 @@ def with_forces(
 def _with_map(particles: Particles, file: Path, given: GivenForces, frames: int) -> Particles:
     """The map that suits the forces of the first file, and its first frames for the constraints among the atoms."""
     assert particles.topology is not None
-    assert particles.mapping is not None
     seen = _first_frames(file, particles.topology, given.length_unit)
     forces = np.asarray(given.values[:frames], np.float64) * given.factor
-    found, constraints = fitted_map(particles.mapping, seen.positions, forces, seen.box)
-    return replace(particles, force_mapping=found, constraints=constraints)
+    return particles.with_force_map(seen.positions, forces, seen.box)
 
 
 def _first_frames(file: Path, topology: mdtraj.Topology, length_unit: str) -> Frames:
     """All atoms of some frames."""
     if extension(file) in (".npy", ".npz"):
         arrays = read_arrays(file, length_unit)
-        return Frames(np.asarray(arrays.positions[:SEEN], np.float64) * arrays.length, None, _some(arrays.box))
+        box = None if arrays.box is None else arrays.box[:SEEN]
+        return Frames(np.asarray(arrays.positions[:SEEN], np.float64) * arrays.length, None, box)
     with closing(iterate(file, topology, None, 1, SEEN)) as chunks:
         return next(iter(chunks))
-
-
-def _some(box: np.ndarray | None) -> np.ndarray | None:
-    return None if box is None else box[:SEEN]

@@ -14,7 +14,7 @@ from twofold.errors import UserError
 from twofold.files.checks import fingerprint
 from twofold.files.elements import check_distances, molecule_topology
 from twofold.files.frames import load_topology
-from twofold.force_mapping import configuration, fitted_map
+from twofold.force_mapping import fitted_map, is_every_atom
 from twofold.mapping import Mapping, build_mapping
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class LabelledFrames:
             forces=kept._forces_on(mapping),
             box=kept.box,
             # of a part of the atoms they are no energies: what the rest does is averaged in its potential of mean force
-            energies=kept.energies if np.array_equal(configuration(mapping), np.eye(mapping.atom_count)) else None,
+            energies=kept.energies if is_every_atom(mapping) else None,
             frame_ps=frame_ps or kept.frame_ps,
             source={
                 "topology": str(topology) if isinstance(topology, str | Path) else None,

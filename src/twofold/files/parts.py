@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from twofold.errors import UserError
 from twofold.files.frames import CHUNK_BYTES, iterate
+from twofold.force_mapping import fitted_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,12 @@ class Particles:
     mapping: Mapping | None = None
     force_mapping: ForceMapping | None = None
     constraints: int = 0
+
+    def with_force_map(self, positions: np.ndarray, forces: np.ndarray, box: np.ndarray | None) -> Particles:
+        """The same, with the map of forces that suits these frames of atoms, positions in nm (see `fitted_map`)."""
+        assert self.mapping is not None
+        found, constraints = fitted_map(self.mapping, positions, forces, box)
+        return replace(self, force_mapping=found, constraints=constraints)
 
 
 @dataclass(frozen=True)

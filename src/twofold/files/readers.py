@@ -19,7 +19,6 @@ from twofold.files.parts import Part, Particles, joined, read_array_part, read_f
 from twofold.files.published import published_ensemble, published_files
 from twofold.files.store import is_store, read_ensembles
 from twofold.files.weights import Weights, as_weights, frame_weights
-from twofold.force_mapping import fitted_map
 from twofold.mapping import Mapping, build_mapping
 from twofold.space import displacement
 
@@ -127,8 +126,7 @@ def _with_force_mapping(particles: Particles, first: Arrays | None) -> Particles
     if mapping is None or first is None or first.forces is None or first.positions.shape[1] != mapping.atom_count:
         return particles
     positions = np.asarray(first.positions, np.float64) * first.length
-    found, constraints = fitted_map(mapping, positions, first.forces, first.box)
-    return replace(particles, force_mapping=found, constraints=constraints)
+    return particles.with_force_map(positions, first.forces, first.box)
 
 
 def _stored(path: Path, temperature: float | None, stride: int, **others: Any) -> Ensemble:

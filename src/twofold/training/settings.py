@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 from twofold.energy.experts import OVERLAP
 from twofold.errors import UserError
 
+ForceUse = Literal["auto", "none", "only"]
+"""Forces of the data as labels: mixed with the noise, not at all, or alone."""
+
 
 class TrainingSettings(BaseModel):
     """How a model is trained; written into the run folder as it was used.
@@ -33,7 +36,7 @@ class TrainingSettings(BaseModel):
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
     loss: Literal["antithetic", "denoising"] | None = Field(None, description="objective")
-    forces: Literal["auto", "none", "only"] = Field(
+    forces: ForceUse = Field(
         "auto", description="forces of the data as labels: mixed with the noise, not at all, or alone"
     )
     force_mixture: Literal["scalar", "matrix"] = Field(
