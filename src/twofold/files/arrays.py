@@ -13,6 +13,7 @@ from twofold.files.numpy_files import first_of, load_archive, load_array
 from twofold.files.weights import Weights, weights_in
 from twofold.units import energy_factor, length_factor
 
+ARRAYS = (".npy", ".npz")
 POSITION_KEYS = ("positions", "coordinates", "coords", "xyz")
 RUN_KEYS = ("run", "trajectory")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.errors import UserError
-from twofold.files.arrays import read_arrays
+from twofold.files.arrays import ARRAYS, read_arrays
 from twofold.files.checks import check_file
 from twofold.files.frames import Frames, extension, iterate
 from twofold.files.numpy_files import first_of, load_archive, load_array
@@ -100,7 +100,7 @@ def _with_map(particles: Particles, file: Path, given: GivenForces, frames: int)
 
 def _first_frames(file: Path, topology: mdtraj.Topology, length_unit: str) -> Frames:
     """All atoms of some frames."""
-    if extension(file) in (".npy", ".npz"):
+    if extension(file) in ARRAYS:
         arrays = read_arrays(file, length_unit)
         box = None if arrays.box is None else arrays.box[:SEEN]
         return Frames(np.asarray(arrays.positions[:SEEN], np.float64) * arrays.length, None, box)

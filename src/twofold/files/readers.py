@@ -11,7 +11,7 @@ import numpy as np
 from twofold.beads import Beads
 from twofold.ensemble import BLOCKS, Ensemble, check_temperature, concatenate
 from twofold.errors import UserError
-from twofold.files.arrays import Arrays, read_arrays
+from twofold.files.arrays import ARRAYS, Arrays, read_arrays
 from twofold.files.checks import check_file, fingerprint
 from twofold.files.forces import read_forces, with_forces
 from twofold.files.frames import WITH_TOPOLOGY, Frames, extension, first_frame, load_topology
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-ARRAYS = (".npy", ".npz")
 BEADS = "backbone"
 """The mapping unless one is given."""
 BOND_RANGE = (0.02, 0.7)
