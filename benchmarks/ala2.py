@@ -111,11 +111,11 @@ def one_seed(
     }
 
 
-def against_blurred(model: Model, run: RunFolder, record: Path) -> dict[str, float]:
+def against_blurred(model: Model, run: RunFolder, record: Path, sigma: float | None = None) -> dict[str, float]:
     """Raw frames against held-out frames with the same noise: largest difference of bond means (nm), widths (%)."""
     _, held_out = run.read_data()
     raw = record_ensemble(record)
-    noised = noised_positions(model.chart, held_out.positions, model.sigma_star, seed=1)
+    noised = noised_positions(model.chart, held_out.positions, sigma or model.sigma_star, seed=1)
     mean, width = bond_moments(raw, raw.positions)
     mean_there, width_there = bond_moments(held_out, noised)
     return {

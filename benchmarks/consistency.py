@@ -19,6 +19,7 @@ import tyro
 from common import Folder, command_line, fit_ala2, header, publish, quadrature, quantity, scored, spread, table
 
 from twofold import fitting
+from twofold.architectures import LANDSCAPE, SMALL_CHAIN
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.toys import LANDSCAPES
@@ -34,7 +35,7 @@ class Method:
 
 
 PLAIN = {"loss": "denoising"}
-RESIDUAL = {"fokker_planck": 2.0}
+RESIDUAL = {"fokker_planck": "SYSTEM"}
 METHODS: dict[str, Method] = {
     "diffusion": Method(PLAIN, "smallest", "Diffusion"),
     "Two for One": Method(PLAIN, "auto", "Two For One"),
@@ -42,14 +43,17 @@ METHODS: dict[str, Method] = {
     "Fokker-Planck": Method(PLAIN | RESIDUAL, "smallest", "Fokker-Planck"),
     "both": Method(PLAIN | RESIDUAL | {"experts": "SYSTEM"}, "smallest", "Both"),
     "antithetic": Method({"fokker_planck": 0.0}, "auto"),
-    "antithetic + Fokker-Planck": Method(RESIDUAL, "auto"),
+    "antithetic + Fokker-Planck": Method({}, "auto"),
     "antithetic + classification": Method({"fokker_planck": 0.0, "classification": 0.1}, "auto"),
 }
 
 
 @dataclass(frozen=True)
 class System:
-    """What is fitted and how much of everything. published: i.i.d. JS, simulation JS, i.i.d. PMF, simulation PMF."""
+    """What is fitted and how much of everything; what stands for SYSTEM in the settings of methods.
+
+    published: i.i.d. JS, simulation JS, i.i.d. PMF, simulation PMF.
+    """
 
     frames: int
     steps: int
@@ -62,17 +66,18 @@ class System:
     joint: str
     basins: tuple[str, str]
     experts: tuple[float, ...]
+    fokker_planck: float
     published: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
 
 
 SYSTEMS: dict[str, System] = {
     "double-well-2d": System(
         10_000, 10_000, 50_000, 200, 500.0, 2.0, 50.0, 100, "x/y",
-        ("population of basin left", "population of basin right"), (0.1, 0.6),
+        ("population of basin left", "population of basin right"), (0.1, 0.6), LANDSCAPE.fokker_planck,
     ),
     "mueller-brown": System(
         100_000, 20_000, 100_000, 100, 250.0, 0.25, 5.0, 100, "x/y",
-        ("population of basin upper", "population of basin lower"), (0.1, 0.6),
+        ("population of basin upper", "population of basin lower"), (0.1, 0.6), LANDSCAPE.fokker_planck,
         {
             "Diffusion": ("0.0122", "0.0448", "0.111", "0.504"),
             "Mixture": ("0.0109", "0.0254", "0.097", "0.247"),
@@ -82,7 +87,7 @@ SYSTEMS: dict[str, System] = {
     ),
     "ala2": System(
         0, 10_000, 20_000, 200, 100.0, 0.5, None, 64, "phi/psi ALA2",
-        ("population of phi > 0, ALA2", ""), (0.6, 2.5),
+        ("population of phi > 0, ALA2", ""), (0.6, 2.5), SMALL_CHAIN.fokker_planck,
         {
             "Diffusion": ("0.0081", "0.0695", "0.095", "1.047"),
             "Two For One": ("0.0081", "0.0158", "0.098", "0.206"),
@@ -128,9 +133,8 @@ COLUMNS = (
 def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) -> dict[str, Any]:
     """Fit, sample, simulate and score; a finished run is read back."""
     system, run = SYSTEMS[name], folder / "run"
-    settings = method.settings | {"steps": round(scale * system.steps), "seed": seed}
-    if settings.get("experts") == "SYSTEM":
-        settings["experts"] = system.experts
+    settings = {k: getattr(system, k) if v == "SYSTEM" else v for k, v in method.settings.items()}
+    settings |= {"steps": round(scale * system.steps), "seed": seed}
     model = fit_ala2(run, **settings) if name == "ala2" else fit_landscape(name, run, system.frames, settings)
     simulation = {
         "replicas": system.replicas,

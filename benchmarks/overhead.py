@@ -21,12 +21,11 @@ from twofold import architectures, packaged
 from twofold.ensemble import Ensemble
 from twofold.files.readers import read_trajectory
 from twofold.systems.toys import LANDSCAPES
-from twofold.training.fit import with_recipe
 from twofold.training.loop import Trainer, training_data
 from twofold.training.settings import load_settings
+from twofold.training.setup import with_recipe
 
 FRAMES = 20_000
-WEIGHT = 2.0
 
 
 def main(
@@ -52,7 +51,7 @@ def main(
 def row(name: str, updates: int, rounds: int) -> tuple[Any, ...]:
     """Times of one system."""
     training = frames_of(name)
-    runs = [timed(training, weight, updates, rounds) for weight in (0.0, WEIGHT)]
+    runs = [timed(training, weight, updates, rounds) for weight in (0.0, None)]
     pairs = []
     for _ in range(rounds):
         pairs.append([run() for run in runs])
@@ -70,7 +69,7 @@ def frames_of(name: str) -> Ensemble:
     return read_trajectory(data.topology, data.training[:1], temperature=data.temperature)
 
 
-def timed(training: Ensemble, weight: float, updates: int, rounds: int) -> Any:
+def timed(training: Ensemble, weight: float | None, updates: int, rounds: int) -> Any:
     """A function that makes `updates` more updates and says how long they took."""
     built = architectures.build("auto", training, jax.random.key(0))
     asked = load_settings(None, steps=updates * (rounds + 1), fokker_planck=weight)

@@ -105,7 +105,16 @@ def test_few_frames_of_a_landscape_are_held_back_more(frames, expected):
     assert build("auto", training, jax.random.key(0)).recipe.weight_decay == pytest.approx(expected)
 
 
+def test_the_smallest_noise_can_be_asked_for():
+    schedule = build("auto", walk(5), jax.random.key(0), smallest=0.1).schedule
+    assert (schedule.smallest, schedule.largest) == (0.1, build("auto", walk(5), jax.random.key(0)).schedule.largest)
+
+
 def test_mistakes():
+    with pytest.raises(UserError, match=r"Smallest_noise 20\..*less than 14"):
+        build("auto", walk(5), jax.random.key(0), smallest=20.0)
+    with pytest.raises(UserError, match="schedule vp-linear"):
+        build("auto", walk(5), jax.random.key(0), smallest=0.1, schedule="vp-linear")
     with pytest.raises(UserError, match=r"(?i)resnet"):
         build("resnet", walk(5), jax.random.key(0))
     with pytest.raises(UserError, match="ring"):

@@ -204,10 +204,12 @@ def build(
     width: int | None = None,
     depth: int | None = None,
     schedule: str = "log-uniform",
+    smallest: float | None = None,
 ) -> Built:
     """Chart and untrained energy for `training`; `name` may be "auto", `schedule` one of `noise.VIEWS`.
 
-    Raises UserError for an unknown name.
+    smallest: the least noise, in units of the chart, where it is not to be what suits the architecture. Raises
+    UserError for an unknown name, and for a least noise that is too large or asked of a published schedule.
     """
     reason = "as asked for"
     if name == "auto":
@@ -215,7 +217,14 @@ def build(
     if name not in BUILDERS:
         raise UserError(f"architecture {name!r}", f"auto or one of {', '.join(BUILDERS)}")
     built = BUILDERS[name](training, key, width, depth, reason)
-    return built if schedule == "log-uniform" else replace(built, schedule=TimeSchedule.of(VIEWS[schedule]))
+    if schedule != "log-uniform":
+        if smallest is not None:
+            raise UserError(f"smallest_noise {smallest:g} with schedule {schedule}, which has a range", "one of them")
+        return replace(built, schedule=TimeSchedule.of(VIEWS[schedule]))
+    largest = built.schedule.largest
+    if smallest is not None and not smallest < largest:
+        raise UserError(f"smallest_noise {smallest:g}", f"less than {largest:g}, the largest noise")
+    return built if smallest is None else replace(built, schedule=NoiseSchedule(smallest, largest))
 
 
 def with_experts(

@@ -41,6 +41,8 @@ def test_mean_squares_make_up_for_the_mean_that_is_gone():
     np.testing.assert_allclose(found, float(chart.length) ** 2, rtol=0.03)
     assert described(beads, found)["crossover_sigma"]["X"] == pytest.approx(1 / float(chart.length), rel=0.03)
     assert described(beads, None) == {"labels": "noise"}
+    said = {use: described(beads, found, use=use)["labels"] for use in ("auto", "only")}
+    assert said == {"auto": "noise and forces", "only": "forces"}
 
 
 def test_energies_are_in_kt_from_their_mean(cluster):

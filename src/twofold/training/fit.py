@@ -12,10 +12,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from twofold import architectures
-from twofold.chart.internal import InternalChart
 from twofold.chart.noising import noised_positions
 from twofold.energy.fractional import FractionalEnergy
 from twofold.ensemble import Ensemble
@@ -25,23 +23,14 @@ from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
-from twofold.training.labels import (
-    described,
-    energy_labels,
-    force_labels,
-    labels_of,
-    mean_squares,
-    noise_budget,
-    principal_squares,
-)
-from twofold.training.loop import Trainer, TrainingData, TrainingState, training_data
+from twofold.training.labels import described, labels_of
+from twofold.training.loop import Trainer, TrainingData, TrainingState
 from twofold.training.noise_level import choose_noise_level
 from twofold.training.settings import TrainingSettings, load_settings
+from twofold.training.setup import set_up
 
 VALIDATIONS = 25
 """Times that the held-out loss is measured over a run."""
-BUDGET_FRAMES = 10_000
-"""Frames that tell how much of the labels is signal."""
 TIMED_CHUNKS = 2
 DEFAULT_MINUTES = 5.0
 LEAST_FRAMES = 50
@@ -135,53 +124,10 @@ class _Fit:
         self.began = time.perf_counter()
         progress(FitProgress("reading the geometry"))
         model_key, self.training_key, self.validation_key = jax.random.split(jax.random.key(settings.seed), 3)
-        built = architectures.build(
-            settings.architecture,
-            training,
-            model_key,
-            width=settings.width,
-            depth=settings.depth,
-            schedule=settings.schedule,
-        )
-        if settings.experts:
-            built = architectures.with_experts(
-                built,
-                training,
-                model_key,
-                settings.experts,
-                overlap=settings.experts_overlap,
-                plain=settings.experts_plain,
-                width=settings.width,
-                depth=settings.depth,
-            )
-        self.built = built
-        self.settings = with_recipe(settings, built)
-        self.data, self.unseen = (
-            training_data(
-                self.built.chart,
-                part.positions,
-                part.weights,
-                force_labels(part, self.settings.forces),
-                energy_labels(part, self.settings.energy_weight),
-            )
-            for part in (training, held_out)
-        )
-        known = self.data.scores
-        _check_stability(self.settings, built, known is not None)
-        self.variance: Array | None = None
-        self.directions: Array | None = None
-        if known is not None and self.settings.force_mixture == "matrix":
-            self.variance, self.directions = principal_squares(known, training.weights)
-        elif known is not None:
-            self.variance = mean_squares(built.chart, training.beads, known, training.weights)
-        self.budget = noise_budget(*self._some_frames(), sigma=built.schedule.smallest)
-        progress(FitProgress("ready to train", note=f"Learning from {labels_of(self.variance)}; {self.budget}."))
-
-    def _some_frames(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Coordinates, forces if any, and weights of frames spread over the data."""
-        some = slice(None, None, max(1, len(self.training) // BUDGET_FRAMES))
-        forces = None if self.data.scores is None else np.asarray(self.data.scores[some])
-        return np.asarray(self.data.coordinates[some]), forces, self.training.weights[some]
+        self.setup = set_up(training, held_out, settings, model_key)
+        self.settings = self.setup.settings
+        learned = labels_of(self.setup.squares[0], self.settings.forces)
+        progress(FitProgress("ready to train", note=f"Learning from {learned}; {self.setup.budget}."))
 
     @property
     def _chunk(self) -> int:
@@ -189,33 +135,32 @@ class _Fit:
         return self.settings.chunk
 
     def run(self, resume: bool) -> Model:
-        trainer = self._trainer(1)
+        trainer = self.setup.trainer(1)
         notes: dict[str, Any] = {"seconds": 0.0}
         if resume:
-            fresh = trainer.initial(self.built.energy, self.training_key)
+            fresh = trainer.initial(self.setup.built.energy, self.training_key)
             state, notes = load_checkpoint(self.folder.checkpoint, fresh)
             self.settings = self.settings.model_copy(update={"steps": notes["steps"]})
         else:
             if self.settings.steps is None:
                 self.settings = self.settings.model_copy(update={"steps": self._steps_that_fit()})
-            state = trainer.initial(self.built.energy, self.training_key)
+            state = trainer.initial(self.setup.built.energy, self.training_key)
         steps = self.settings.steps
         assert steps is not None
         self.folder.trim_log(int(state.step))
         self._write_config()
-        trainer = self._trainer(steps)
+        trainer = self.setup.trainer(steps)
         state, seconds = self._train(trainer, state, steps, notes["seconds"])
         return self._finish(trainer, state, seconds)
-
-    def _trainer(self, steps: int) -> Trainer:
-        settings = self.settings.model_copy(update={"steps": steps})
-        built, squares = self.built, (self.variance, self.directions)
-        return Trainer(built.energy, built.chart, None, built.schedule, settings, *squares)
 
     def _write_config(self) -> None:
         # what was asked for stays beside what was used, which now has all numbers
         config = self.folder.read_config()
-        used = {"settings": self.settings.model_dump(), "architecture": self.built.name, "reason": self.built.reason}
+        used = {
+            "settings": self.settings.model_dump(),
+            "architecture": self.setup.built.name,
+            "reason": self.setup.built.reason,
+        }
         head = ("format", "version", "units", "versions")
         self.folder.write_config({name: value for name, value in config.items() if name not in head} | used)
 
@@ -223,12 +168,12 @@ class _Fit:
         """Number of steps that fill the minutes, by timing the compiled step once on a state that is thrown away."""
         self.progress(FitProgress("compiling and timing"))
         chunk = self._chunk
-        trainer = self._trainer(10 * chunk)
-        many, state = trainer.many(chunk), trainer.initial(self.built.energy, self.training_key)
-        state, _ = jax.block_until_ready(many(state, self.data))
+        trainer = self.setup.trainer(10 * chunk)
+        many, state = trainer.many(chunk), trainer.initial(self.setup.built.energy, self.training_key)
+        state, _ = jax.block_until_ready(many(state, self.setup.data))
         start = time.perf_counter()
         for _ in range(TIMED_CHUNKS):
-            state, _ = jax.block_until_ready(many(state, self.data))
+            state, _ = jax.block_until_ready(many(state, self.setup.data))
         now = time.perf_counter()
         minutes = self.settings.minutes or DEFAULT_MINUTES
         # the loop is compiled again for its final length of the schedule
@@ -246,7 +191,7 @@ class _Fit:
             size = chunk if steps - step >= chunk else rest
             run = many if size == chunk else trainer.many(rest)
             previous = jax.tree.map(jnp.copy, state)
-            state, losses = run(state, self.data)
+            state, losses = run(state, self.setup.data)
             loss = float(jnp.mean(losses))
             if not np.isfinite(loss) or not bool(_all_finite(state)):
                 self._save(previous, steps, before + time.perf_counter() - start)
@@ -278,21 +223,21 @@ class _Fit:
 
     def _validate(self, trainer: Trainer, parameters: Any) -> float:
         """Loss on held-out frames with the same draws every time."""
-        return float(_validation(trainer, parameters, self.unseen, self.validation_key))
+        return float(_validation(trainer, parameters, self.setup.unseen, self.validation_key))
 
     def _finish(self, trainer: Trainer, state: TrainingState, seconds: float) -> Model:
         steps = int(state.step)
         self.progress(FitProgress("choosing the noise level", steps, steps))
-        energy, chart = trainer.model(state.average), self.built.chart
-        whole = self.built.schedule
+        energy, chart = trainer.model(state.average), self.setup.built.chart
+        whole = self.setup.built.schedule
         schedule = NoiseSchedule(whole.smallest, min(whole.largest, energy.conservative_to))
-        scan = choose_noise_level(energy, chart, schedule, self.unseen.coordinates, self.held_out.weights)
+        scan = choose_noise_level(energy, chart, schedule, self.setup.unseen.coordinates, self.held_out.weights)
         if self.settings.stability < 2:
-            seen = self.data.coordinates
+            seen = self.setup.data.coordinates
             energy = FractionalEnergy(energy, self.settings.stability, jnp.min(seen, axis=0), jnp.max(seen, axis=0))
         report = {
-            "architecture": self.built.name,
-            "reason": self.built.reason,
+            "architecture": self.setup.built.name,
+            "reason": self.setup.built.reason,
             "settings": self.settings.model_dump(),
             "seconds": seconds,
             "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(state.average))),
@@ -301,8 +246,8 @@ class _Fit:
             "held_out_frames": len(self.held_out),
             "held_out_effective_size": self.held_out.effective_size,
             "noise_level": scan.to_dict(),
-            "label_signal": asdict(self.budget),
-        } | described(self.training.beads, self.variance, matrix=self.directions is not None)
+            "label_signal": asdict(self.setup.budget),
+        } | described(self.training.beads, *self.setup.squares, use=self.settings.forces)
         blurred = noised_positions(chart, self.training.positions, scan.chosen, seed=0)
         model = Model(
             beads=self.training.beads,
@@ -329,31 +274,3 @@ def _all_finite(state: TrainingState) -> Any:
 def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any) -> Any:
     keys = jax.random.split(key, 8)
     return jnp.mean(jax.lax.map(lambda one: trainer.loss(parameters, data, one), keys))
-
-
-def with_recipe(settings: TrainingSettings, built: architectures.Built) -> TrainingSettings:
-    """Settings in which what was left open is as it suits the architecture."""
-    defaults = asdict(built.recipe)
-    if settings.stability < 2:
-        defaults["loss"] = "denoising"
-    if (settings.loss or defaults["loss"]) == "denoising":
-        defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
-        defaults["fokker_planck"] = 0.0  # what was published is reproduced as it was
-    return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})
-
-
-def _check_stability(settings: TrainingSettings, built: architectures.Built, labelled: bool) -> None:
-    """Raises UserError where heavy-tailed noise is asked for together with what it cannot have."""
-    if settings.stability == 2:
-        return
-    odd = {
-        "loss antithetic": settings.loss == "antithetic",
-        "fokker_planck": bool(settings.fokker_planck),
-        "forces as labels": labelled,
-        "classification": settings.classification > 0,
-        "internal coordinates, some of which are angles": isinstance(built.chart, InternalChart),
-    }
-    if found := [name for name, given in odd.items() if given]:
-        raise UserError(
-            f"stability {settings.stability:g} with {', '.join(found)}", "denoising on coordinates without bounds"
-        )

@@ -13,6 +13,7 @@ from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.training.settings import ForceUse
 from twofold.units import thermal_energy
 
 
@@ -71,24 +72,29 @@ def principal_squares(scores: jax.Array, weights: np.ndarray) -> tuple[jax.Array
     return jnp.asarray(shaped, jnp.float32), jnp.asarray(directions, jnp.float32)
 
 
-def labels_of(variance: jax.Array | None) -> str:
+def labels_of(variance: jax.Array | None, use: ForceUse = "auto") -> str:
     """What is learned from, in words."""
-    return "noise" if variance is None else "noise and forces"
+    if variance is None:
+        return "noise"
+    return "forces" if use == "only" else "noise and forces"
 
 
-def described(beads: Beads, variance: jax.Array | None, *, matrix: bool = False) -> dict[str, Any]:
+def described(
+    beads: Beads, variance: jax.Array | None, directions: jax.Array | None = None, *, use: ForceUse = "auto"
+) -> dict[str, Any]:
     """For the report: labels, J of each type in the unit of the chart, the noise at which both labels weigh alike.
 
-    matrix: J is that of `principal_squares`.
+    directions: those of `principal_squares`, where J is a matrix.
     """
     if variance is None:
         return {"labels": labels_of(variance)}
+    matrix = directions is not None
     flat = np.asarray(variance, np.float64).ravel()
     word = "direction" if matrix else "coordinate"
     names = beads.types if variance.ndim > 1 and not matrix else [f"{word} {place}" for place in range(len(flat))]
     squares = {name: float(value) for name, value in zip(names, flat, strict=True)}
     return {
-        "labels": labels_of(variance),
+        "labels": labels_of(variance, use),
         "mean_square_force": squares,
         "crossover_sigma": {name: value**-0.5 for name, value in squares.items() if value > 0},
     }

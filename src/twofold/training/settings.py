@@ -51,6 +51,9 @@ class TrainingSettings(BaseModel):
     schedule: Literal["log-uniform", "vp-linear", "vp-cosine"] = Field(
         "log-uniform", description="how levels of noise are drawn; the others are published recipes, with their range"
     )
+    smallest_noise: float | None = Field(
+        None, gt=0, description="least level of noise that is learned, units of the chart"
+    )
     stability: float = Field(2.0, gt=1, le=2, description="alpha of the noise; below 2 heavy tails, and no force field")
     experts: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), description="levels of noise at which one expert hands over to the next, units of the chart"

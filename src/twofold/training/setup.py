@@ -1,0 +1,137 @@
+"""What a fit starts from: chart, untrained energy, settings without gaps, data and labels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from twofold import architectures
+from twofold.architectures import Built
+from twofold.chart.internal import InternalChart
+from twofold.ensemble import Ensemble
+from twofold.errors import UserError
+from twofold.training.labels import (
+    NoiseBudget,
+    energy_labels,
+    force_labels,
+    mean_squares,
+    noise_budget,
+    principal_squares,
+)
+from twofold.training.loop import Trainer, TrainingData, training_data
+from twofold.training.settings import TrainingSettings
+
+BUDGET_FRAMES = 10_000
+"""Frames that tell how much of the labels is signal."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that training needs but the number of steps.
+
+    settings: those of the user, and of the recipe where they say nothing. data, unseen: training and held-out frames in
+    coordinates of the chart. squares: mean squares of forces and their directions, as `Trainer` takes them. budget:
+    how much of the labels is signal.
+    """
+
+    built: Built
+    settings: TrainingSettings
+    data: TrainingData
+    unseen: TrainingData
+    squares: tuple[Array | None, Array | None]
+    budget: NoiseBudget
+
+    def trainer(self, steps: int) -> Trainer:
+        """For a run of so many steps."""
+        built, settings = self.built, self.settings.model_copy(update={"steps": steps})
+        return Trainer(built.energy, built.chart, None, built.schedule, settings, *self.squares)
+
+
+def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Setup:
+    """Build what the settings ask for. Raises UserError for settings that do not suit the data or each other."""
+    built = _built(training, asked, key)
+    settings = with_recipe(asked, built)
+    data, unseen = (
+        training_data(
+            built.chart,
+            part.positions,
+            part.weights,
+            force_labels(part, settings.forces),
+            energy_labels(part, settings.energy_weight),
+        )
+        for part in (training, held_out)
+    )
+    _check_stability(settings, built, data.scores is not None)
+    squares = _squares(training, data, built, settings)
+    return Setup(built, settings, data, unseen, squares, _budget(training, data, built))
+
+
+def _built(training: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Built:
+    built = architectures.build(
+        asked.architecture,
+        training,
+        key,
+        width=asked.width,
+        depth=asked.depth,
+        schedule=asked.schedule,
+        smallest=asked.smallest_noise,
+    )
+    if not asked.experts:
+        return built
+    return architectures.with_experts(
+        built,
+        training,
+        key,
+        asked.experts,
+        overlap=asked.experts_overlap,
+        plain=asked.experts_plain,
+        width=asked.width,
+        depth=asked.depth,
+    )
+
+
+def with_recipe(settings: TrainingSettings, built: Built) -> TrainingSettings:
+    """Settings in which what was left open is as it suits the architecture."""
+    defaults = asdict(built.recipe)
+    if settings.stability < 2:
+        defaults["loss"] = "denoising"
+    if (settings.loss or defaults["loss"]) == "denoising":
+        defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
+        defaults["fokker_planck"] = 0.0  # what was published is reproduced as it was
+    return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})
+
+
+def _check_stability(settings: TrainingSettings, built: Built, labelled: bool) -> None:
+    """Raises UserError where heavy-tailed noise is asked for together with what it cannot have."""
+    if settings.stability == 2:
+        return
+    odd = {
+        "loss antithetic": settings.loss == "antithetic",
+        "fokker_planck": bool(settings.fokker_planck),
+        "forces as labels": labelled,
+        "classification": settings.classification > 0,
+        "internal coordinates, some of which are angles": isinstance(built.chart, InternalChart),
+    }
+    if found := [name for name, given in odd.items() if given]:
+        raise UserError(
+            f"stability {settings.stability:g} with {', '.join(found)}", "denoising on coordinates without bounds"
+        )
+
+
+def _squares(
+    training: Ensemble, data: TrainingData, built: Built, settings: TrainingSettings
+) -> tuple[Array | None, Array | None]:
+    if data.scores is None:
+        return None, None
+    if settings.force_mixture == "matrix":
+        return principal_squares(data.scores, training.weights)
+    return mean_squares(built.chart, training.beads, data.scores, training.weights), None
+
+
+def _budget(training: Ensemble, data: TrainingData, built: Built) -> NoiseBudget:
+    """From frames that are spread over the data."""
+    some = slice(None, None, max(1, len(training) // BUDGET_FRAMES))
+    forces = None if data.scores is None else np.asarray(data.scores[some])
+    return noise_budget(np.asarray(data.coordinates[some]), forces, training.weights[some], built.schedule.smallest)
