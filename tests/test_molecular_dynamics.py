@@ -215,3 +215,28 @@ def test_blur_is_undone_in_forces(untrained, starts, tmp_path):
     # the record is of another force field than the plain one at the same level
     with pytest.raises(UserError):
         simulate_model(untrained, path, length_ps=0.1, resume=True, timestep_fs=2.0)
+
+
+def test_copies_at_larger_noise_trade_conformations(untrained, starts, tmp_path):
+    path = tmp_path / "md.xtc"
+    summary = simulate_model(untrained, path, length_ps=1.0, start=starts, exchange=2, **OPTIONS)
+    assert (summary.replicas, len(summary.acceptance)) == (4, 2)
+    assert min(summary.acceptance) > 0
+    header = simulated_with(untrained, path)[1]
+    low, middle, high = header.notes["exchange"]
+    assert (low, high) == (untrained.sigma_star, pytest.approx(8 * low))
+    assert middle == pytest.approx((low * high) ** 0.5)
+    # frames are those of the lowest level, and so are their energies
+    frames = contents(path)
+    assert frames["positions"].shape[0] == 4
+    expected = untrained.energy(frames["positions"].reshape(-1, 5, 3))
+    np.testing.assert_allclose(frames["potential"].ravel(), expected, rtol=1e-4, atol=1e-3)
+    longer = simulate_model(untrained, path, length_ps=1.2, exchange=2, resume=True, timestep_fs=2.0, seed=3)
+    assert longer.frames == 24
+    for options, words in (
+        ({"deblur": "forces"}, "deblur frames"),
+        ({"exchange_largest": 1e3}, "exchange up to sigma 1000"),
+        ({"exchange": -1}, "exchange is -1"),
+    ):
+        with pytest.raises(UserError, match=f"(?i){words}"):
+            simulate_model(untrained, tmp_path / "no.xtc", start=starts, **{"exchange": 2} | options | OPTIONS)

@@ -109,7 +109,7 @@ def examine(
     moving = [simulated_with(model, path) for path in listed]
     files, headers = [one for one, _ in moving], [header for _, header in moving]
     _check_alike(headers)
-    cannot = _no_rates(files, training)
+    cannot = _no_rates(headers, training)
     if cannot is None:
         require_deeptime()
     makers: tuple[Callable[[], Findings], ...] = (
@@ -150,9 +150,11 @@ def _check_alike(headers: Sequence[Header]) -> None:
         raise UserError(found, "the same in all", "diagnose them one by one")
 
 
-def _no_rates(files: Sequence[Outputs], training: Ensemble) -> str | None:
-    if not files:
+def _no_rates(headers: Sequence[Header], training: Ensemble) -> str | None:
+    if not headers:
         return "Not judged: no simulation was given (--simulation)."
+    if any(header.settings.exchange for header in headers):
+        return "Cannot be judged: replicas traded conformations, and their frames are no path in time."
     return unusable(training)
 
 

@@ -151,7 +151,7 @@ def _read_simulation(model: Model, path: str | Path) -> _Simulation:
     key = header.notes["kind"]
     with Record.open(files.record) as record:
         length = float(record.times[-1]) if len(record.times) else 0.0
-        stopped = int(np.count_nonzero(record.state["stop_step"] >= 0))
+        stopped = int(np.count_nonzero(record.stop_step >= 0))
     ensemble = record_ensemble(files.record, skip_ps=length / 2 if key == "basin" else 0.0)
     positions = deblurred(model, ensemble.positions, header.notes)
     frames = FrameSet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +55,24 @@ class CoarseForceField(eqx.Module):
             return self.thermal * value
 
 
+class LadderForceField(CoarseForceField):
+    """Energies of many walkers, each at a level of its own (walkers,); of one conformation at `sigma`, the lowest."""
+
+    levels: Array = eqx.field(kw_only=True)
+
+    def energies_and_forces(
+        self, positions: Float[Array, "walkers beads 3"]
+    ) -> tuple[Float[Array, " walkers"], Float[Array, "walkers beads 3"]]:
+        """Energies in kJ/mol, up to a constant of each level, and forces in kJ/mol/nm."""
+
+        def energy(one: Float[Array, "beads 3"], level: Array) -> Array:
+            return self.network.of_positions(None, self.chart, one, level)
+
+        with jax.default_matmul_precision("float32"):
+            energies, gradients = jax.vmap(jax.value_and_grad(energy))(positions, self.levels)
+        return self.thermal * energies, -self.thermal * gradients
+
+
 @dataclass(frozen=True)
 class Model:
     """What `fit` gives: a diffusion model of one molecule, which is a sampler and a force field at once.
@@ -79,16 +97,31 @@ class Model:
         not trained.
         """
         level = self.sigma_star if sigma is None else sigma
-        factor = 2.0 if extrapolated else 1.0
-        if not self.schedule.smallest <= level <= self.schedule.largest / factor:
-            raise UserError(
-                f"sigma {level:g}",
-                f"from {self.schedule.smallest:g} to {self.schedule.largest / factor:g}, the range that was trained",
-                "choose another or leave it at auto",
-            )
+        self._check_trained(level, 2.0 if extrapolated else 1.0)
         thermal = jnp.float32(thermal_energy(self.temperature))
         coarser = self.network.at_level(2.0 * level) if extrapolated else None
         return CoarseForceField(self.network.at_level(level), self.chart, jnp.float32(level), thermal, coarser)
+
+    def ladder(self, levels: Sequence[float], replicas: int) -> LadderForceField:
+        """The force field of `replicas` walkers at each of ascending `levels` (units of the chart), one after another.
+
+        Raises UserError for a level that was not trained.
+        """
+        for level in levels:
+            self._check_trained(level)
+        each = jnp.repeat(jnp.asarray(levels, jnp.float32), replicas)
+        thermal = jnp.float32(thermal_energy(self.temperature))
+        return LadderForceField(self.network, self.chart, each[0], thermal, levels=each)
+
+    def _check_trained(self, level: float, factor: float = 1.0) -> None:
+        low, high = self.schedule.smallest, self.schedule.largest / factor
+        # a ladder may end at the largest level, give or take rounding
+        if not low * (1 - 1e-6) <= level <= high * (1 + 1e-6):
+            raise UserError(
+                f"sigma {level:g}",
+                f"from {low:g} to {high:g}, the range that was trained",
+                "choose another or leave it at auto",
+            )
 
     def energy(self, positions_nm: Any, sigma: float | None = None) -> np.ndarray:
         """Potential of mean force in kJ/mol of positions (beads, 3) or (frames, beads, 3) in nm, up to a constant."""

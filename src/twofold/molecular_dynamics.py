@@ -32,6 +32,8 @@ START_SEED = 0x5EED57A7
 REPLICAS = 200
 BLURRED = 1.5
 """Noise level over sigma* above which frames may leave the region of the data."""
+LADDER = 8.0
+"""Largest level of noise of a ladder over the smallest, unless it is given."""
 FRAMES = 200
 """Frames of a replica unless the time between them is given."""
 
@@ -93,6 +95,8 @@ def simulate_model(
     temperature: float | None = None,
     sigma: float | None = None,
     deblur: Deblur = "frames",
+    exchange: int = 0,
+    exchange_largest: float | None = None,
     start: np.ndarray | str | Path | None = None,
     start_basin: str | None = None,
     integrator: str = "langevin-middle",
@@ -110,7 +114,10 @@ def simulate_model(
     K; the model holds at that of its data, another one is a plain Langevin bath on the same energy. sigma: noise level
     of the force field instead of the stored one. deblur: how the blur of that noise is undone. With "frames" the
     density with noise is simulated, and whoever compares frees its frames by `deblurred`; with "forces" energies are
-    extrapolated from two levels to none, which costs twice as much, and frames are what they are. resume: continue the
+    extrapolated from two levels to none, which costs twice as much, and frames are what they are. exchange: levels of
+    larger noise, up to `exchange_largest` (eight times that of the force field, if it was trained), at which each
+    replica has a copy to trade conformations with after every frame; rare basins are found sooner, and the frames of a
+    replica are no longer a path in time. resume: continue the
     record beside `out`; replicas and start may then be left out. Without a single good frame there is no trajectory,
     but a summary that says why. Raises UserError as `twofold.simulation.run.simulate` does.
     """
@@ -134,13 +141,23 @@ def simulate_model(
         integrator=integrator,
         seed=seed,
         recentre=model.chart.free,
+        exchange=exchange,
     )
     if deblur not in get_args(Deblur):
         raise UserError(f"deblur {deblur!r}", "one of " + ", ".join(get_args(Deblur)))
-    force_field = model.force_field(level, extrapolated=deblur == "forces")
-    noise = level if deblur == "frames" else None
-    positions = None if resume else starting_positions(model, replicas or REPLICAS, noise, start, start_basin, seed)
     notes = {"model": model.identity, "sigma": level, "deblur": deblur} | began_as
+    number = before.replicas if before else replicas or REPLICAS
+    if exchange:
+        levels = _levels(model, level, exchange, exchange_largest, deblur)
+        force_field, notes["exchange"] = model.ladder(levels, number), levels
+    else:
+        force_field, levels = model.force_field(level, extrapolated=deblur == "forces"), [level]
+    positions = None
+    if not resume:
+        noise = levels if deblur == "frames" else [None]
+        # copies start apart, from draws of their own
+        drawn = [starting_positions(model, number, one, start, start_basin, seed + k) for k, one in enumerate(noise)]
+        positions = np.concatenate(drawn)
     # how a record began is told by the record, not by the options of whoever goes on with it
     notes = before.notes if before else notes
     summary = simulate(
@@ -149,7 +166,7 @@ def simulate_model(
         settings,
         files.record,
         beads=model.beads,
-        region=guard(model, temperature, level),
+        region=guard(model, temperature, levels[-1]),
         progress=progress,
         stopped=stopped,
         resume=resume,
@@ -158,6 +175,18 @@ def simulate_model(
     write_json(files.summary, summary.to_dict() | notes, overwrite=resume)
     _export(files, overwrite=resume)
     return summary
+
+
+def _levels(model: Model, level: float, number: int, largest: float | None, deblur: Deblur) -> list[float]:
+    """Levels of a ladder, ascending from `level`, `number` of them above it. Raises UserError."""
+    if deblur == "forces":
+        raise UserError("exchange between levels with deblur forces", "deblur frames")
+    top = min(model.schedule.largest, model.network.conservative_to)
+    largest = min(LADDER * level, top) if largest is None else largest
+    if not level < largest <= top:
+        found = f"exchange up to sigma {largest:g}"
+        raise UserError(found, f"more than {level:g}, and at most {top:g}, up to which there is an energy")
+    return [float(one) for one in np.geomspace(level, largest, number + 1)]
 
 
 def _export(files: Outputs, *, overwrite: bool) -> None:

@@ -145,6 +145,8 @@ def simulate(
     deblur: Annotated[
         Literal["frames", "forces"], arg(help="undo the noise in frames, by evaluate, or in forces, at twice the cost")
     ] = "frames",
+    exchange: Annotated[int, arg(help="levels of larger noise at which copies of a replica trade conformations")] = 0,
+    exchange_largest: Annotated[float | None, arg(help="the largest of them (eight times sigma)")] = None,
     start: Annotated[Path | None, arg(help="trajectory of beads to start from (samples)")] = None,
     start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0"')] = None,
     integrator: Annotated[str, arg(help="langevin-middle or baoab")] = "langevin-middle",
@@ -171,6 +173,8 @@ def simulate(
             temperature=temperature,
             sigma=level,
             deblur=deblur,
+            exchange=exchange,
+            exchange_largest=exchange_largest,
             start=start,
             start_basin=start_basin,
             integrator=integrator,

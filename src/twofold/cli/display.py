@@ -82,6 +82,9 @@ def simulation_lines(summary: Any) -> list[str]:
         f"{heat.configurational_error:.1f} K (configurational), target {summary.temperature:g} K",
         f"time step {step.timestep_fs:g} fs; the stiffest mode allows {step.recommended_fs:g} fs",
     ]
+    if summary.acceptance:
+        shares = ", ".join(f"{100 * share:.0f}" for share in summary.acceptance)
+        lines.append(f"trades taken between neighbouring levels, from sigma up: {shares} %")
     if step.note:
         lines.append(step.note)
     for stop in summary.stops[:10]:

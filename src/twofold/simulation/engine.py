@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from twofold.simulation.exchange import Ladder, trade
 from twofold.simulation.force_field import ForceField, curvature_along
 from twofold.simulation.integrators import SCHEMES, Langevin, State
 from twofold.simulation.region import Region, Stops, diagnose, inside
@@ -27,15 +28,21 @@ class Dynamics(eqx.Module):
     probe_key: Array
     steps_per_frame: Int[Array, ""]
     probe_every: Int[Array, ""]
+    ladder: Ladder | None
+    replicas: int = eqx.field(static=True)  # walkers whose frames are recorded: those of the lowest rung
     integrator: str = eqx.field(static=True)
     recentre: bool = eqx.field(static=True)
 
 
 class Progression(NamedTuple):
-    """What a chunk hands to the next; `frame` counts recorded frames, and the step is `frame * steps_per_frame`."""
+    """What a chunk hands to the next; `frame` counts recorded frames, and the step is `frame * steps_per_frame`.
+
+    traded: trades so far across each step of the ladder; without a ladder there are none.
+    """
 
     state: State
     stops: Stops
+    traded: Int[Array, " steps"]
     frame: Int[Array, ""]
 
 
@@ -83,7 +90,8 @@ def begin(dynamics: Dynamics, state: State) -> Progression:
     if dynamics.recentre:
         state = state._replace(positions=_centred(dynamics, state.positions))
     _, stops = accept(dynamics, state, state, Stops.none(len(state.positions)), jnp.int32(0))
-    return Progression(state, stops, jnp.int32(0))
+    rungs = dynamics.ladder.rungs if dynamics.ladder is not None else 1
+    return Progression(state, stops, jnp.zeros(rungs - 1, jnp.int32), jnp.int32(0))
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -101,13 +109,17 @@ def advance(
     def one_frame(index: Int[Array, ""], carry: tuple[Progression, Frames]) -> tuple[Progression, Frames]:
         progression, frames = carry
         state, stops = _run_steps(dynamics, progression)
+        traded = progression.traded
+        if dynamics.ladder is not None:
+            state, taken = trade(dynamics.ladder, dynamics.force_field, state, stops.running, progression.frame)
+            traded = traded + taken
         if dynamics.recentre:
             state = state._replace(positions=_centred(dynamics, state.positions))
-        record = _observe(dynamics, state, progression.frame)
+        record = jax.tree.map(lambda all: all[: dynamics.replicas], _observe(dynamics, state, progression.frame))
         frames = jax.tree.map(
             lambda room, value: jax.lax.dynamic_update_index_in_dim(room, value, index, 1), frames, record
         )
-        return Progression(state, stops, progression.frame + 1), frames
+        return Progression(state, stops, traded, progression.frame + 1), frames
 
     return jax.lax.fori_loop(0, number, one_frame, (progression, frames))
 
@@ -132,7 +144,7 @@ def _centred(dynamics: Dynamics, positions: Float[Array, "replicas beads 3"]) ->
 
 
 def _observe(dynamics: Dynamics, state: State, frame: Int[Array, ""]) -> Frames:
-    """What is recorded of one frame, (replicas, ...)."""
+    """What is to know of one frame, (walkers, ...)."""
     doubled = jnp.sum(dynamics.masses[:, None] * jnp.square(state.velocities), axis=(1, 2))
     temperature = doubled / (3 * state.positions.shape[1] * BOLTZMANN)
     blank = jnp.full_like(state.potential, jnp.nan)

@@ -46,7 +46,10 @@ STATE_UNITS = {
     "stop_step": "",
     "stop_reason": "",
     "stop_beads": "",
+    "traded": "",
 }
+OPTIONAL = ("traded",)
+"""There where replicas trade conformations, and only there."""
 COPY_BYTES = 16_000_000
 
 
@@ -176,9 +179,14 @@ class Record:
         return self.header.settings.interval_ps * np.arange(1, self.frames + 1)
 
     @property
+    def stop_step(self) -> np.ndarray:
+        """Step at which each replica was stopped, -1 while it runs: (replicas,), of the lowest rung of a ladder."""
+        return self.state["stop_step"][: self.header.replicas].astype(np.int64)
+
+    @property
     def valid_frames(self) -> np.ndarray:
         """Frames of each replica before it was stopped: (replicas,)."""
-        step = self.state["stop_step"].astype(np.int64)
+        step = self.stop_step
         before = np.maximum(step - 1, 0) // self.header.settings.steps_per_frame
         return np.where(step < 0, self.frames, np.minimum(before, self.frames))
 
@@ -207,7 +215,8 @@ class Record:
     def _newest_state(self) -> tuple[int, int, dict[str, np.ndarray]]:
         commits = self._file["commits"][()]
         for slot in np.argsort(commits[:, 0])[::-1]:
-            state = {name: self._file[f"{SLOTS[slot]}/{name}"][()] for name in STATE_UNITS}
+            group = self._file[SLOTS[slot]]
+            state = {name: group[name][()] for name in STATE_UNITS if name in group or name not in OPTIONAL}
             serial, frames, checksum = (int(value) for value in commits[slot])
             if serial > 0 and checksum == _checksum(serial, frames, state):
                 return frames, serial, state
@@ -229,8 +238,8 @@ def check_space(path: Path, needed: int) -> None:
 
 def _checksum(serial: int, frames: int, state: dict[str, np.ndarray]) -> int:
     value = zlib.crc32(f"{serial} {frames}".encode())
-    for name in STATE_UNITS:
-        value = zlib.crc32(np.ascontiguousarray(state[name]).tobytes(), value)
+    for array in state.values():
+        value = zlib.crc32(np.ascontiguousarray(array).tobytes(), value)
     return value
 
 
@@ -243,16 +252,16 @@ def _write_empty(path: Path, header: Header, state: dict[str, np.ndarray], frame
         for name, unit in FRAME_UNITS.items():
             _allocate(file, name, header.shape(name), np.dtype(np.float32), unit)
         for slot in SLOTS:
-            for name, unit in STATE_UNITS.items():
-                _allocate(file, f"{slot}/{name}", state[name].shape, state[name].dtype, unit)
+            for name, array in state.items():
+                _allocate(file, f"{slot}/{name}", array.shape, array.dtype, STATE_UNITS[name])
         file.create_dataset("commits", data=np.zeros((2, 3), np.int64))
         _write_state(file, 1, frames, state, file.flush)
 
 
 def _write_state(file: Any, serial: int, frames: int, state: dict[str, np.ndarray], flush: Any) -> None:
     slot = serial % 2
-    for name in STATE_UNITS:
-        file[f"{SLOTS[slot]}/{name}"][...] = state[name]
+    for name, array in state.items():
+        file[f"{SLOTS[slot]}/{name}"][...] = array
     flush()
     file["commits"][slot] = (serial, frames, _checksum(serial, frames, state))
 

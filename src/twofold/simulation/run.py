@@ -17,6 +17,7 @@ from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.files.atomic import check_target
 from twofold.simulation import engine
+from twofold.simulation.exchange import Ladder, acceptance
 from twofold.simulation.force_field import ForceField, Potential, as_force_field, fingerprint, net_force_ratio
 from twofold.simulation.integrators import State, init, langevin, maxwell_velocities
 from twofold.simulation.record import FRAME_UNITS, Header, Record
@@ -78,6 +79,9 @@ def simulate(
     as if it had never stopped; `start` is then not used, and settings may differ in nothing but a greater length.
     `notes` are kept in the record (JSON-able).
 
+    With `settings.exchange`, positions are those of the lowest rung first, then of the next, and the force field has
+    `energies_and_forces`, which knows the level of each walker; frames are those of the lowest rung.
+
     Raises UserError for a start that does not fit, a time step that is unstable, a record that exists (or, to resume,
     does not exist or was made with other settings, beads or force field), and a full disk.
     """
@@ -96,27 +100,31 @@ def simulate(
 
 def build_dynamics(force_field: ForceField, header: Header, region: Region | None) -> engine.Dynamics:
     """All constants of the compiled loop."""
-    settings, masses = header.settings, header.beads.masses
-    _, noise_key, probe_key = _keys(settings.seed)
+    settings, masses, thermal = header.settings, header.beads.masses, thermal_energy(header.settings.temperature)
+    _, noise_key, probe_key, trade_key = _keys(settings.seed)
+    rungs = settings.rungs
     return engine.Dynamics(
         force_field=force_field,
         constants=langevin(masses, settings.temperature, settings.friction, settings.timestep_ps),
         masses=jnp.asarray(masses, jnp.float32),
-        fastest=speed_limit(masses, thermal_energy(settings.temperature)),
+        fastest=speed_limit(masses, thermal),
         region=region,
         noise_key=noise_key,
         probe_key=probe_key,
         steps_per_frame=jnp.int32(settings.steps_per_frame),
         probe_every=jnp.int32(settings.probe_every),
+        ladder=Ladder.build(header.replicas, rungs, thermal, trade_key) if rungs > 1 else None,
+        replicas=header.replicas,
         integrator=settings.integrator,
         recentre=settings.recentre,
     )
 
 
-def _keys(seed: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Keys of velocities, noise and probes. Threefry whatever the default is, so that a seed means one trajectory."""
-    velocities, noise, probe = jax.random.split(jax.random.key(seed, impl="threefry2x32"), 3)
-    return velocities, noise, probe
+def _keys(seed: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Keys of velocities, noise, probes and trades. Threefry whatever the default is: a seed means one trajectory."""
+    key = jax.random.key(seed, impl="threefry2x32")
+    velocities, noise, probe = jax.random.split(key, 3)
+    return velocities, noise, probe, jax.random.fold_in(key, 3)
 
 
 def _create(
@@ -131,6 +139,8 @@ def _create(
     if start is None or start.ndim != 3 or start.shape[1:] != (len(beads), 3) or len(start) == 0:
         found = "no starting positions" if start is None else f"starting positions of shape {start.shape}"
         raise UserError(found, f"(replicas, {len(beads)}, 3) in nm")
+    if len(start) % settings.rungs:
+        raise UserError(f"{len(start)} starting positions", f"a multiple of {settings.rungs}, the levels of a replica")
     check_target(path)
     positions = np.asarray(start, dtype=np.float32)
     velocities = maxwell_velocities(_keys(settings.seed)[0], beads.masses, settings.temperature, len(positions))
@@ -142,7 +152,7 @@ def _create(
         force_field, positions[good] if good.any() else positions, beads.masses, settings.timestep_fs
     )
     settings = replace(settings, timestep_fs=check.timestep_fs)
-    header = Header(settings, beads, len(positions), fingerprint(force_field), check, notes)
+    header = Header(settings, beads, len(positions) // settings.rungs, fingerprint(force_field), check, notes)
     progression = engine.begin(build_dynamics(force_field, header, region), state)
     return Record.create(path, header, _to_arrays(progression))
 
@@ -193,7 +203,7 @@ def _run(
     jax.block_until_ready(progression)
     clock.compiling = time.perf_counter() - began
     number = 1
-    running = int(np.sum(record.state["stop_step"] < 0))
+    running, moving = _running(record)
     while running and record.frames < total:
         before = time.perf_counter()
         number = min(number, room, total - record.frames)
@@ -201,8 +211,8 @@ def _run(
         _save(record, progression, frames, number)
         seconds = time.perf_counter() - before
         clock.running += seconds
-        clock.replica_steps += running * number * header.settings.steps_per_frame
-        running = int(np.sum(record.state["stop_step"] < 0))
+        clock.replica_steps += moving * number * header.settings.steps_per_frame
+        running, moving = _running(record)
         if progress is not None:
             rate = clock.replica_steps / clock.running
             progress(Progress(record.frames, total, running, header.replicas, clock.running, rate))
@@ -212,11 +222,16 @@ def _run(
     return running == 0 or record.frames >= total
 
 
+def _running(record: Record) -> tuple[int, int]:
+    """Replicas that have not been stopped; walkers, those on all rungs of a ladder."""
+    return int(np.sum(record.stop_step < 0)), int(np.sum(record.state["stop_step"] < 0))
+
+
 def _save(record: Record, progression: engine.Progression, frames: engine.Frames, number: int) -> None:
     """Writes the frames of a chunk; those of stopped replicas become NaN, so that nobody mistakes them for frames."""
     state = _to_arrays(progression)
     arrays = {name: np.asarray(getattr(frames, name))[:, :number].copy() for name in FRAME_UNITS}
-    step = state["stop_step"].astype(np.int64)
+    step = state["stop_step"][: record.header.replicas].astype(np.int64)
     after = record.header.settings.steps_per_frame * np.arange(record.frames + 1, record.frames + number + 1)
     lost = (step[:, None] >= 0) & (after >= step[:, None])
     for array in arrays.values():
@@ -228,6 +243,8 @@ def _to_arrays(progression: engine.Progression) -> dict[str, np.ndarray]:
     """Copies: the next chunk uses the memory of the state again."""
     state, stops = progression.state, progression.stops
     arrays = state._asdict() | {"stop_step": stops.step, "stop_reason": stops.reason, "stop_beads": stops.beads}
+    if progression.traded.size:
+        arrays["traded"] = progression.traded
     return {name: np.array(value) for name, value in arrays.items()}
 
 
@@ -235,7 +252,8 @@ def _progression(record: Record) -> engine.Progression:
     arrays = {name: jnp.array(value) for name, value in record.state.items()}
     state = State(**{name: arrays[name] for name in State._fields})
     stops = Stops(arrays["stop_step"], arrays["stop_reason"], arrays["stop_beads"])
-    return engine.Progression(state, stops, jnp.int32(record.frames))
+    traded = arrays.get("traded", jnp.zeros(0, jnp.int32))
+    return engine.Progression(state, stops, traded, jnp.int32(record.frames))
 
 
 def _summarise(record: Record, clock: _Clock, finished: bool) -> Summary:
@@ -257,5 +275,6 @@ def _summarise(record: Record, clock: _Clock, finished: bool) -> Summary:
         temperatures=temperatures(record),
         timestep=record.header.timestep,
         speed=Speed(clock.replica_steps, clock.running, clock.compiling, per_day),
+        acceptance=acceptance(record.state.get("traded", np.zeros(0)), record.frames, record.header.replicas),
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )

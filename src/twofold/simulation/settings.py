@@ -22,6 +22,8 @@ class SimulationSettings:
     recentre: put the centre of mass at the origin whenever a frame is recorded. For a molecule in free space this
         changes nothing but the origin; switch it off for an external potential.
     probe_every: frames between two estimates of the configurational temperature.
+    exchange: further levels of the force field at which each replica has a copy; copies trade conformations after
+        every frame.
 
     Raises UserError when a number is out of range.
     """
@@ -35,6 +37,7 @@ class SimulationSettings:
     seed: int = 0
     recentre: bool = True
     probe_every: int = 10
+    exchange: int = 0
 
     def __post_init__(self) -> None:
         for name in ("temperature", "length_ps", "frame_ps", "timestep_fs"):
@@ -45,8 +48,9 @@ class SimulationSettings:
             raise UserError(f"friction is {self.friction}", "a number of 1/ps, not negative")
         if self.integrator not in SCHEMES:
             raise UserError(f"integrator {self.integrator!r}", f"one of {', '.join(SCHEMES)}")
-        if self.probe_every < 1:
-            raise UserError(f"probe_every is {self.probe_every}", "at least 1")
+        for name, least in (("probe_every", 1), ("exchange", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}", f"at least {least}")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"seed is {self.seed}", "a whole number from 0 to 4294967295")
         if self.timestep_fs is not None and self.frames * self.steps_per_frame > LARGEST_STEP:
@@ -70,6 +74,11 @@ class SimulationSettings:
     def interval_ps(self) -> float:
         """Time between recorded frames: whole steps, so that it may differ a little from `frame_ps`."""
         return self.steps_per_frame * self.timestep_ps
+
+    @property
+    def rungs(self) -> int:
+        """Copies of each replica."""
+        return self.exchange + 1
 
     @property
     def frames(self) -> int:

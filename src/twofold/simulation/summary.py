@@ -62,6 +62,7 @@ class Speed:
 class Summary:
     """replicas, those stable to the end of what was run, frames and length of each, and what was measured.
 
+    acceptance: part of the trades that were taken across each step of the ladder, if there is one.
     finished: the whole length is there (or every replica was stopped); otherwise the run was interrupted and can be
     resumed.
     """
@@ -77,6 +78,7 @@ class Summary:
     timestep: TimestepCheck
     speed: Speed
     peak_memory_mb: float
+    acceptance: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -88,7 +90,7 @@ def list_stops(record: Record) -> tuple[Stop, ...]:
     """The replicas that were stopped, in order of time."""
     state, beads = record.state, record.header.beads
     stops = []
-    for replica in np.flatnonzero(state["stop_step"] >= 0):
+    for replica in np.flatnonzero(record.stop_step >= 0):
         which = tuple(int(bead) for bead in state["stop_beads"][replica] if bead >= 0)
         step = int(state["stop_step"][replica])
         names = tuple(beads.label(bead) for bead in which)
