@@ -100,3 +100,12 @@ def test_a_reference_is_mapped_as_the_data_were():
     assert _selection({"mapping": {"beads": "backbone"}}) == "backbone"
     assert _selection({"parts": [{"mapping": {"beads": "ca"}}, {}]}) == "ca"
     assert _selection({}) == "all"
+
+
+def test_trades_are_told_on_the_page(fitted_run, tmp_path):
+    path = tmp_path / "md.xtc"
+    twofold.load(fitted_run).simulate(path, replicas=4, length_ps=2.0, frame_ps=0.1, seed=1, exchange=1)
+    told = evaluate(fitted_run, out=tmp_path / "out", simulation=path, bins=16)
+    notes = json.loads(told.metrics.read_text())["about"]["notes"]
+    assert any("simulation traded" in note for note in notes)
+    assert "traded conformations" in told.report.read_text()

@@ -219,8 +219,9 @@ def test_blur_is_undone_in_forces(untrained, starts, tmp_path):
 
 def test_copies_at_larger_noise_trade_conformations(untrained, starts, tmp_path):
     path = tmp_path / "md.xtc"
-    summary = simulate_model(untrained, path, length_ps=1.0, start=starts, exchange=2, **OPTIONS)
-    assert (summary.replicas, len(summary.acceptance)) == (4, 2)
+    options = OPTIONS | {"replicas": 20}
+    summary = simulate_model(untrained, path, length_ps=1.0, start=starts, exchange=2, **options)
+    assert (summary.replicas, len(summary.acceptance)) == (20, 2)
     assert min(summary.acceptance) > 0
     header = simulated_with(untrained, path)[1]
     low, middle, high = header.notes["exchange"]
@@ -228,7 +229,7 @@ def test_copies_at_larger_noise_trade_conformations(untrained, starts, tmp_path)
     assert middle == pytest.approx((low * high) ** 0.5)
     # frames are those of the lowest level, and so are their energies
     frames = contents(path)
-    assert frames["positions"].shape[0] == 4
+    assert frames["positions"].shape[0] == 20
     expected = untrained.energy(frames["positions"].reshape(-1, 5, 3))
     np.testing.assert_allclose(frames["potential"].ravel(), expected, rtol=1e-4, atol=1e-3)
     longer = simulate_model(untrained, path, length_ps=1.2, exchange=2, resume=True, timestep_fs=2.0, seed=3)

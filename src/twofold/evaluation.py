@@ -25,6 +25,7 @@ from twofold.fitting import load
 from twofold.model import Model
 from twofold.molecular_dynamics import deblurred, simulated_with
 from twofold.report import NoisedEnergy, ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
+from twofold.report.content import SET_NAMES
 from twofold.report.summary import write_summary_figure
 from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
@@ -35,6 +36,7 @@ from twofold.units import MD_UNITS, thermal_energy
 BINS = 60
 LEVELS = (1.0, 3.0, 10.0, 30.0)
 """Levels of noise, over that of the simulation, at which energies of a landscape are drawn."""
+TRADED = "Replicas of the {} traded conformations with copies at larger noise: some of its crossings are such trades."
 DRAWN = 20_000
 """Frames of a set that figures are drawn from."""
 
@@ -102,6 +104,8 @@ def evaluate(
         raise UserError("nothing to evaluate", "samples or a simulation", "give --samples or --simulation")
     found = examine(run, simulation=_listed(simulation)) if diagnose else None
     evaluation = compare(sets, training, judge_by, bins=bins, temperature=model.temperature)
+    traded = [SET_NAMES[one.key] for one in simulations if one.summary.get("exchange")]
+    evaluation.about["notes"].extend(TRADED.format(name) for name in traded)
     target.mkdir(parents=True, exist_ok=True)
     record = {"format": "twofold metrics", "version": 1, "units": MD_UNITS} | evaluation.to_dict()
     record["simulations"] = {one.key: one.summary for one in simulations}

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from twofold.cli.display import bar, console, evaluation_table, fit_progress, simulation_lines, simulation_progress
 from twofold.errors import UserError
 
 SAMPLES = 20_000
-REPLICAS = 200
+RUNS: dict[str, dict[str, Any]] = {
+    "simulation.xtc": {"replicas": 200, "length_ps": 200.0},
+    "simulation-one-basin.xtc": {
+        "replicas": 40, "length_ps": 1500.0, "frame_ps": 0.5, "start_basin": "phi<0", "exchange": 4,
+    },
+}  # fmt: skip
+"""One run from samples, one that has to find the rare basin by itself, helped by copies at larger noise."""
 TIMESTEP_FS = 4.0
-"""Twice the default, for more crossings in the time of a demo; `twofold diagnose` finds 8 fs safe for this model."""
-RUNS = (("simulation.xtc", None, 200.0), ("simulation-one-basin.xtc", "phi<0", 2500.0))
-"""File, basin and length in ps: one run from samples, one that has to find the rare basin by itself."""
+"""Twice the default, for twice the length in the time of a demo; `twofold diagnose` finds 8 fs safe for this model."""
 
 
 def run_demo(out: Path, minutes: float, seed: int) -> None:
@@ -42,22 +47,20 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
         drawn = model.sample(SAMPLES, seed=seed, progress=lambda done, total: update(done, total, f"{done}"))
     write_trajectory(out / "samples.xtc", drawn.positions, model.beads)
     say("[bold]3. Simulate[/]  the same model as a force field, once from samples and once from one basin")
-    for name, basin, length_ps in RUNS:
+    for name, settings in RUNS.items():
         with bar("   simulate") as update:
             summary = model.simulate(
                 out / name,
-                replicas=REPLICAS,
-                length_ps=length_ps,
                 timestep_fs=TIMESTEP_FS,
-                start_basin=basin,
                 seed=seed,
                 progress=simulation_progress(update),
+                **settings,
             )
         for line in simulation_lines(summary):
             say(f"   {line}")
     say("[bold]4. Evaluate[/]  against the run of the reference that training never saw")
     judged = evaluation.evaluate(
-        out / "run", out=out, samples=out / "samples.xtc", simulation=[out / run[0] for run in RUNS]
+        out / "run", out=out, samples=out / "samples.xtc", simulation=[out / name for name in RUNS]
     )
     say(evaluation_table(judged.evaluation))
     say(f"Open {judged.report} in a browser.")

@@ -18,7 +18,14 @@ from twofold.errors import UserError
 from twofold.files.atomic import check_target
 from twofold.simulation import engine
 from twofold.simulation.exchange import Ladder, acceptance
-from twofold.simulation.force_field import ForceField, Potential, as_force_field, fingerprint, net_force_ratio
+from twofold.simulation.force_field import (
+    ForceField,
+    FunctionForceField,
+    Potential,
+    as_force_field,
+    fingerprint,
+    net_force_ratio,
+)
 from twofold.simulation.integrators import State, init, langevin, maxwell_velocities
 from twofold.simulation.record import FRAME_UNITS, Header, Record
 from twofold.simulation.region import Region, Stops, inside, speed_limit
@@ -148,9 +155,9 @@ def _create(
     if settings.recentre:
         _check_free(force_field, state)
     good = np.asarray(_inside(region, speed_limit(beads.masses, thermal_energy(settings.temperature)), state))
-    check = choose_timestep(
-        force_field, positions[good] if good.any() else positions, beads.masses, settings.timestep_fs
-    )
+    # judged at the lowest rung, the stiffest
+    lowest = FunctionForceField(force_field.energy) if settings.exchange else force_field
+    check = choose_timestep(lowest, positions[good] if good.any() else positions, beads.masses, settings.timestep_fs)
     settings = replace(settings, timestep_fs=check.timestep_fs)
     header = Header(settings, beads, len(positions) // settings.rungs, fingerprint(force_field), check, notes)
     progression = engine.begin(build_dynamics(force_field, header, region), state)
