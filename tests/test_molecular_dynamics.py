@@ -212,9 +212,29 @@ def test_blur_is_undone_in_forces(untrained, starts, tmp_path):
     assert (notes["deblur"], notes["sigma"]) == ("forces", untrained.sigma_star)
     with pytest.raises(UserError, match="frames, forces"):
         simulate_model(untrained, tmp_path / "other.xtc", start=starts, deblur="both", **OPTIONS)
-    # the record is of another force field than the plain one at the same level
-    with pytest.raises(UserError):
-        simulate_model(untrained, path, length_ps=0.1, resume=True, timestep_fs=2.0)
+    # what is left out is as the record says, and nothing else may take its place
+    longer = simulate_model(untrained, path, length_ps=0.1, resume=True)
+    assert longer.frames == 2
+    assert simulated_with(untrained, path)[1].settings.seed == OPTIONS["seed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"deblur": "frames"}, "deblur frames.*forces, as in the record"),
+        ({"sigma": 0.7}, r"sigma 0\.7"),
+        ({"exchange": 2}, "exchange 2.*0, as in the record"),
+        ({"length_ps": 0.05}, r"0\.05 ps for a record that began with 0\.1 ps"),
+        ({"seed": 4}, "seed 3, and 4"),
+        ({"friction": 2.0}, "friction"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_run_goes_on_as_it_began(untrained, starts, tmp_path, options, words):
+    path = tmp_path / "md.xtc"
+    simulate_model(untrained, path, length_ps=0.1, start=starts, deblur="forces", **OPTIONS)
+    with pytest.raises(UserError, match=f"(?i){words}"):
+        simulate_model(untrained, path, resume=True, **options)
 
 
 def test_copies_at_larger_noise_trade_conformations(untrained, starts, tmp_path):
@@ -232,12 +252,21 @@ def test_copies_at_larger_noise_trade_conformations(untrained, starts, tmp_path)
     assert frames["positions"].shape[0] == 20
     expected = untrained.energy(frames["positions"].reshape(-1, 5, 3))
     np.testing.assert_allclose(frames["potential"].ravel(), expected, rtol=1e-4, atol=1e-3)
-    longer = simulate_model(untrained, path, length_ps=1.2, exchange=2, resume=True, timestep_fs=2.0, seed=3)
-    assert longer.frames == 24
+    assert simulate_model(untrained, path, length_ps=1.2, resume=True).frames == 24
+    top = simulate_model(
+        untrained,
+        tmp_path / "top.xtc",
+        length_ps=0.1,
+        exchange=1,
+        exchange_largest=untrained.schedule.largest,
+        **OPTIONS,
+    )
+    assert top.stable == 4
     for options, words in (
         ({"deblur": "forces"}, "deblur frames"),
         ({"exchange_largest": 1e3}, "exchange up to sigma 1000"),
-        ({"exchange": -1}, "exchange is -1"),
+        ({"exchange": -1}, "exchange with -1"),
+        ({"exchange": None, "exchange_largest": 2.0}, "exchange_largest without exchange"),
     ):
         with pytest.raises(UserError, match=f"(?i){words}"):
             simulate_model(untrained, tmp_path / "no.xtc", start=starts, **{"exchange": 2} | options | OPTIONS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -34,6 +34,7 @@ BLURRED = 1.5
 """Noise level over sigma* above which frames may leave the region of the data."""
 LADDER = 8.0
 """Largest level of noise of a ladder over the smallest, unless it is given."""
+LENGTH_PS = 200.0
 FRAMES = 200
 """Frames of a replica unless the time between them is given."""
 
@@ -88,38 +89,39 @@ def simulate_model(
     out: str | Path,
     *,
     replicas: int | None = None,
-    length_ps: float = 200.0,
+    length_ps: float | None = None,
     frame_ps: float | None = None,
     timestep_fs: float | None = None,
-    friction: float = 1.0,
+    friction: float | None = None,
     temperature: float | None = None,
     sigma: float | None = None,
-    deblur: Deblur = "frames",
-    exchange: int = 0,
+    deblur: Deblur | None = None,
+    exchange: int | None = None,
     exchange_largest: float | None = None,
     start: np.ndarray | str | Path | None = None,
     start_basin: str | None = None,
-    integrator: str = "langevin-middle",
-    seed: int = 0,
+    integrator: str | None = None,
+    seed: int | None = None,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Simulate replicas for `length_ps` each; writes record, trajectory with PDB, table and summary at `out`.
+    """Simulate replicas for `length_ps` (200) each; writes record, trajectory with PDB, table and summary at `out`.
 
     replicas: 200 unless given. start: positions (frames, beads, 3) in nm or a trajectory of beads; frames evenly spaced
     over it are dealt out to the replicas. By default samples of the model with the noise of the simulated density.
     start_basin: a condition on a torsion, as "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only
     from samples that fulfil it. frame_ps: time between frames; by default a two-hundredth of the length. temperature:
     K; the model holds at that of its data, another one is a plain Langevin bath on the same energy. sigma: noise level
-    of the force field instead of the stored one. deblur: how the blur of that noise is undone. With "frames" the
-    density with noise is simulated, and whoever compares frees its frames by `deblurred`; with "forces" energies are
-    extrapolated from two levels to none, which costs twice as much, and frames are what they are. exchange: levels of
-    larger noise, up to `exchange_largest` (eight times that of the force field, if it was trained), at which each
-    replica has a copy to trade conformations with after every frame; rare basins are found sooner, and the frames of a
-    replica are no longer a path in time. resume: continue the
-    record beside `out`; replicas and start may then be left out. Without a single good frame there is no trajectory,
-    but a summary that says why. Raises UserError as `twofold.simulation.run.simulate` does.
+    of the force field instead of the stored one. deblur: how the blur of that noise is undone. With "frames" (unless
+    given) the density with noise is simulated, and whoever compares frees its frames by `deblurred`; with "forces"
+    energies are extrapolated from two levels to none, which costs twice as much, and frames are what they are.
+    exchange: levels of larger noise, up to `exchange_largest` (eight times that of the force field, if it was trained),
+    at which each replica has a copy to trade conformations with after every frame; rare basins are found sooner, and
+    the frames of a replica are no longer a path in time. friction: 1/ps (1). integrator: "langevin-middle" or "baoab".
+    seed: 0. resume: continue the record beside `out`; what is left out then is as in the record, and of the rest only
+    the length may differ, if it is greater. Without a single good frame there is no trajectory, but a summary that says
+    why. Raises UserError as `twofold.simulation.run.simulate` does.
     """
     files = Outputs.at(out)
     if not resume:
@@ -127,46 +129,43 @@ def simulate_model(
             check_target(path)
     if replicas is not None and replicas < 1:
         raise UserError(f"{replicas} replicas", "at least one")
-    before = _before(files.record) if resume else None
+    before = _before(files.record, model) if resume else None
     began_as = {"kind": "basin" if start_basin else "simulation", "start": start_basin or _described(start)}
+    field: dict[str, Any] = {
+        "sigma": sigma,
+        "deblur": deblur,
+        "exchange": exchange,
+        "exchange_largest": exchange_largest,
+    }
     if before:
         _check_began(before, replicas, began_as if start is not None or start_basin else {})
-    level = model.sigma_star if sigma is None else sigma
-    settings = SimulationSettings(
-        temperature=model.temperature if temperature is None else temperature,
-        length_ps=length_ps,
-        frame_ps=_frame_ps(length_ps, before) if frame_ps is None else frame_ps,
-        timestep_fs=timestep_fs,
-        friction=friction,
-        integrator=integrator,
-        seed=seed,
-        recentre=model.chart.free,
-        exchange=exchange,
-    )
-    if deblur not in get_args(Deblur):
-        raise UserError(f"deblur {deblur!r}", "one of " + ", ".join(get_args(Deblur)))
-    notes = {"model": model.identity, "sigma": level, "deblur": deblur} | began_as
+        _check_field(before, field)
+    # how a record began is told by the record
+    notes: dict[str, Any] = before.notes if before else _field_notes(model, **field) | began_as
+    levels: list[float] = notes.get("exchange", [notes["sigma"]])
+    wanted: dict[str, Any] = {
+        "temperature": temperature,
+        "length_ps": length_ps,
+        "frame_ps": frame_ps,
+        "timestep_fs": timestep_fs,
+        "friction": friction,
+        "integrator": integrator,
+        "seed": seed,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    settings = replace(before.settings, **given) if before else _new_settings(model, len(levels) - 1, given)
     number = before.replicas if before else replicas or REPLICAS
-    if exchange:
-        levels = _levels(model, level, exchange, exchange_largest, deblur)
-        force_field, notes["exchange"] = model.ladder(levels, number), levels
-    else:
-        force_field, levels = model.force_field(level, extrapolated=deblur == "forces"), [level]
-    positions = None
-    if not resume:
-        noise = levels if deblur == "frames" else [None]
-        # copies start apart, from draws of their own
-        drawn = [starting_positions(model, number, one, start, start_basin, seed + k) for k, one in enumerate(noise)]
-        positions = np.concatenate(drawn)
-    # how a record began is told by the record, not by the options of whoever goes on with it
-    notes = before.notes if before else notes
+    extrapolated = notes.get("deblur") == "forces"
+    noise = [None] if extrapolated else levels
+    positions = None if before else _starts(model, number, noise, start, start_basin, settings.seed)
+    one = model.force_field(levels[0], extrapolated=extrapolated)
     summary = simulate(
-        force_field,
+        model.ladder(levels, number) if len(levels) > 1 else one,
         positions,
         settings,
         files.record,
         beads=model.beads,
-        region=guard(model, temperature, levels[-1]),
+        region=guard(model, settings.temperature, levels[0]),
         progress=progress,
         stopped=stopped,
         resume=resume,
@@ -177,16 +176,55 @@ def simulate_model(
     return summary
 
 
-def _levels(model: Model, level: float, number: int, largest: float | None, deblur: Deblur) -> list[float]:
+def _new_settings(model: Model, exchange: int, given: dict[str, Any]) -> SimulationSettings:
+    length = given.get("length_ps", LENGTH_PS)
+    chosen: dict[str, Any] = {
+        "temperature": model.temperature,
+        "length_ps": length,
+        "frame_ps": max(length / FRAMES, 0.1),
+    }
+    return SimulationSettings(**(chosen | given), recentre=model.chart.free, exchange=exchange)
+
+
+def _field_notes(
+    model: Model, sigma: float | None, deblur: Deblur | None, exchange: int | None, exchange_largest: float | None
+) -> dict[str, Any]:
+    """What the record of a new simulation says of its force field. Raises UserError for options that do not fit."""
+    deblur = deblur or "frames"
+    if deblur not in get_args(Deblur):
+        raise UserError(f"deblur {deblur!r}", "one of " + ", ".join(get_args(Deblur)))
+    level = model.sigma_star if sigma is None else sigma
+    notes: dict[str, Any] = {"model": model.identity, "sigma": level, "deblur": deblur}
+    if exchange:
+        if exchange < 0:
+            raise UserError(f"exchange with {exchange} levels", "none or more")
+        if deblur == "forces":
+            raise UserError("exchange between levels with deblur forces", "deblur frames")
+        notes["exchange"] = _levels(model, level, exchange, exchange_largest)
+    elif exchange_largest is not None:
+        raise UserError("exchange_largest without exchange", "how many levels there are", "give exchange 4, say")
+    return notes
+
+
+def _levels(model: Model, level: float, number: int, largest: float | None) -> list[float]:
     """Levels of a ladder, ascending from `level`, `number` of them above it. Raises UserError."""
-    if deblur == "forces":
-        raise UserError("exchange between levels with deblur forces", "deblur frames")
-    top = min(model.schedule.largest, model.network.conservative_to)
+    # where another kind of expert takes over, there is no energy left
+    top = min(model.schedule.largest, 0.999 * model.network.conservative_to)
     largest = min(LADDER * level, top) if largest is None else largest
     if not level < largest <= top:
         found = f"exchange up to sigma {largest:g}"
         raise UserError(found, f"more than {level:g}, and at most {top:g}, up to which there is an energy")
-    return [float(one) for one in np.geomspace(level, largest, number + 1)]
+    return [*(float(one) for one in np.geomspace(level, largest, number + 1)[:-1]), float(largest)]
+
+
+def _starts(
+    model: Model, number: int, noise: Sequence[float | None], start: Any, basin: str | None, seed: int
+) -> np.ndarray:
+    """Starting positions of all levels, the lowest first; samples are drawn for each level anew."""
+    # of seeds that follow each other, one run's copies would start where another's replicas do
+    seeds = [seed, *(int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(1, len(noise)))]
+    drawn = [starting_positions(model, number, one, start, basin, own) for one, own in zip(noise, seeds, strict=True)]
+    return np.concatenate(drawn)
 
 
 def _export(files: Outputs, *, overwrite: bool) -> None:
@@ -198,9 +236,23 @@ def _export(files: Outputs, *, overwrite: bool) -> None:
         export_trajectory(files.record, files.trajectory, overwrite=overwrite)
 
 
-def _before(path: Path) -> Header:
+def _before(path: Path, model: Model) -> Header:
+    """Raises UserError for a record that another model made."""
     with Record.open(path) as record:
-        return record.header
+        header = record.header
+    if header.notes.get("model", model.identity) != model.identity:
+        raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
+    return header
+
+
+def _check_field(before: Header, asked: Mapping[str, Any]) -> None:
+    """Raises UserError where a run that is continued is told to go on with another force field."""
+    levels = before.notes.get("exchange", [before.notes["sigma"]])
+    known = {"sigma": levels[0], "deblur": before.notes.get("deblur", "frames")}
+    known |= {"exchange": len(levels) - 1, "exchange_largest": levels[-1]}
+    for name, value in asked.items():
+        if value is not None and value != known[name]:
+            raise UserError(f"{name} {value}", f"{known[name]}, as in the record", "leave it out")
 
 
 def _check_began(before: Header, replicas: int | None, began_as: dict[str, Any]) -> None:
@@ -210,11 +262,6 @@ def _check_began(before: Header, replicas: int | None, began_as: dict[str, Any])
     if began_as and began_as["start"] != before.notes["start"]:
         found = f"a start from {began_as['start']}"
         raise UserError(found, f"{before.notes['start']}, where the record began", "leave the start out")
-
-
-def _frame_ps(length_ps: float, before: Header | None) -> float:
-    """Time between frames where none is asked for: that of the record, which a greater length must not change."""
-    return before.settings.frame_ps if before else max(length_ps / FRAMES, 0.1)
 
 
 def _described(start: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from twofold.beads import Beads
 from twofold.errors import UserError
-from twofold.simulation import Record, SimulationSettings, record_ensemble, simulate
+from twofold.simulation import Record, Region, SimulationSettings, record_ensemble, simulate
 from twofold.simulation.exchange import Ladder, acceptance, trade
 from twofold.simulation.integrators import init
 from twofold.systems.double_well import DoubleWell
@@ -55,6 +55,10 @@ def share(path):
     return left.mean(), left.std(ddof=1) / np.sqrt(REPLICAS)
 
 
+def anywhere(state):
+    return jnp.ones(len(state.positions), bool)
+
+
 def test_neighbours_trade_in_turns():
     partners = np.asarray(Ladder.build(2, 3, 1.0, jax.random.key(0)).partners)
     np.testing.assert_array_equal(partners, [[2, 3, 0, 1, 4, 5], [0, 1, 4, 5, 2, 3]])
@@ -66,18 +70,21 @@ def test_a_trade_that_costs_nothing_is_taken_and_a_dear_one_is_not():
     ends = jnp.array([[[0.1, 0, 0]], [[-0.1, 0, 0]]], jnp.float32)
     state = init(field, ends, 2.0 * ends)
     running = jnp.ones(2, bool)
-    same = trade(ladder, field, state, running, jnp.int32(0))
+    same = trade(ladder, field, state, running, anywhere, jnp.int32(0))
     assert same.taken.tolist() == [1]
     np.testing.assert_array_equal(same.state.positions, ends[::-1])
     np.testing.assert_array_equal(same.state.velocities, 2.0 * ends[::-1])
     np.testing.assert_allclose(same.state.forces, init(field, ends[::-1], ends).forces)
     for frame, able in ((1, running), (0, jnp.array([True, False]))):
-        kept = trade(ladder, field, state, able, jnp.int32(frame))
+        kept = trade(ladder, field, state, able, anywhere, jnp.int32(frame))
         assert kept.taken.tolist() == [0]
         np.testing.assert_array_equal(kept.state.positions, ends)
     steep = Wells(jnp.array([2000.0, 0.0]))
     top = jnp.array([[[0.1, 0, 0]], [[0.0, 0, 0]]], jnp.float32)
-    assert trade(ladder, steep, init(steep, top, top), running, jnp.int32(0)).taken.tolist() == [0]
+    assert trade(ladder, steep, init(steep, top, top), running, anywhere, jnp.int32(0)).taken.tolist() == [0]
+    # nobody is given what would stop him
+    left = trade(ladder, field, state, running, lambda state: state.positions[:, 0, 0] > 0, jnp.int32(0))
+    assert left.taken.tolist() == [0]
 
 
 def test_a_rare_basin_is_filled_as_it_should_be(tmp_path):
@@ -121,6 +128,26 @@ def test_part_of_the_trades_that_were_taken():
     assert acceptance(np.array([6, 4]), 5, 2) == (1.0, 1.0)
     assert np.isnan(acceptance(np.array([1, 0]), 1, 2)[1])
     assert acceptance(np.zeros(0), 5, 2) == ()
+
+
+def test_the_region_is_that_of_the_lowest_rung(tmp_path):
+    """Two beads on a spring that is soft above: only what is recorded has to stay near its data."""
+    pair = Beads.anonymous(2)
+    still = np.tile(np.array([[0, 0, 0], [0.1, 0, 0]], np.float32), (4, 1, 1))
+    region = Region.around(still + 0.001 * np.random.default_rng(0).standard_normal(still.shape))
+    start = np.concatenate([still, still + np.array([[0, 0, 0], [0.2, 0, 0]], np.float32)])
+    options = dataclasses.replace(OPTIONS, length_ps=1.0, exchange=1)
+    summary = simulate(Wells(jnp.zeros(2)), start, options, tmp_path / "md.h5", beads=pair, region=region)
+    assert (summary.stable, summary.copies_stopped) == (0, (0,))
+    lost = start.copy()
+    lost[5] = np.nan
+    summary = simulate(Wells(jnp.zeros(2)), lost, options, tmp_path / "lost.h5", beads=pair)
+    assert (summary.stable, summary.copies_stopped) == (4, (1,))
+
+
+def test_levels_are_needed(tmp_path):
+    with pytest.raises(UserError, match="one level"):
+        simulate(WELL, WRONG, OPTIONS, tmp_path / "md.h5", beads=BEAD)
 
 
 def test_starts_of_all_rungs_are_needed(tmp_path):

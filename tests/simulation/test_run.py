@@ -178,6 +178,19 @@ def test_resume_refuses_other_settings(record_path, changes, words):
         simulate(CHAIN, None, settings(**changes), record_path, beads=BEADS, resume=True)
 
 
+def test_resume_knows_a_plain_function_by_its_energies(tmp_path):
+    def field(strength):
+        return lambda x: strength * jnp.sum(jnp.square(jnp.diff(x, axis=0)))
+
+    path, start = tmp_path / "md.h5", np.random.default_rng(0).normal(0, 0.05, (2, 3, 3))
+    options = SimulationSettings(300.0, 0.2, timestep_fs=1.0)
+    simulate(field(100.0), start, options, path, beads=BEADS)
+    longer = dataclasses.replace(options, length_ps=0.4)
+    with pytest.raises(UserError, match="another force field"):
+        simulate(field(300.0), None, longer, path, beads=BEADS, resume=True)
+    assert simulate(field(100.0), None, longer, path, beads=BEADS, resume=True).frames == 2
+
+
 def test_resume_refuses_another_force_field_and_other_beads(record_path):
     with pytest.raises(UserError, match="another force field"):
         run(record_path, force_field=Harmonic(CHAIN.stiffness * 1.01), resume=True)

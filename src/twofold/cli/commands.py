@@ -136,22 +136,25 @@ def simulate(
     *,
     out: Annotated[Path, arg(help="XTC or DCD; record (.h5), table (.csv) and PDB get the same name")],
     replicas: Annotated[int | None, arg(help="independent copies (200)")] = None,
-    length_ps: Annotated[float, arg(help="length of each, ps")] = 200.0,
+    length_ps: Annotated[float | None, arg(help="length of each, ps (200)")] = None,
     frame_ps: Annotated[float | None, arg(help="time between frames, ps (a two-hundredth of the length)")] = None,
     timestep_fs: Annotated[float | None, arg(help="time step, fs (chosen by the stiffest mode)")] = None,
-    friction: Annotated[float, arg(help="1/ps")] = 1.0,
+    friction: Annotated[float | None, arg(help="1/ps (1)")] = None,
     temperature: Annotated[float | None, arg(help="K (that of the data)")] = None,
     sigma: Annotated[str, arg(help="noise level of the force field, or auto")] = "auto",
     deblur: Annotated[
-        Literal["frames", "forces"], arg(help="undo the noise in frames, by evaluate, or in forces, at twice the cost")
-    ] = "frames",
-    exchange: Annotated[int, arg(help="levels of larger noise at which copies of a replica trade conformations")] = 0,
+        Literal["frames", "forces"] | None,
+        arg(help="undo the noise in frames, by evaluate (unless given), or in forces, at twice the cost"),
+    ] = None,
+    exchange: Annotated[
+        int | None, arg(help="levels of larger noise at which copies of a replica trade conformations (none)")
+    ] = None,
     exchange_largest: Annotated[float | None, arg(help="the largest of them (eight times sigma)")] = None,
     start: Annotated[Path | None, arg(help="trajectory of beads to start from (samples)")] = None,
     start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0"')] = None,
-    integrator: Annotated[str, arg(help="langevin-middle or baoab")] = "langevin-middle",
-    seed: Annotated[int, arg(help="seed")] = 0,
-    resume: Annotated[bool, arg(help="continue the record beside --out")] = False,
+    integrator: Annotated[str | None, arg(help="langevin-middle (unless given) or baoab")] = None,
+    seed: Annotated[int | None, arg(help="seed (0)")] = None,
+    resume: Annotated[bool, arg(help="continue the record beside --out, as it began; --length-ps may grow")] = False,
 ) -> None:
     """Simulate the force field with Langevin dynamics.
 

@@ -85,6 +85,11 @@ def simulation_lines(summary: Any) -> list[str]:
     if summary.acceptance:
         shares = ", ".join(f"{100 * share:.0f}" for share in summary.acceptance)
         lines.append(f"trades taken between neighbouring levels, from sigma up: {shares} %")
+    for place, count in enumerate(summary.copies_stopped):
+        if count:
+            lines.append(
+                f"{count} of {summary.replicas} copies at level {place + 1} above sigma stopped; try fewer levels"
+            )
     if step.note:
         lines.append(step.note)
     for stop in summary.stops[:10]:

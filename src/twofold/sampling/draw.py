@@ -71,7 +71,7 @@ def draw_samples(
         raise UserError(found, "at least one of both, and none or more of the corrector")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed {seed}", "a whole number from 0 to 4294967295")
-    if noise is not None and not schedule.smallest <= noise < schedule.largest:
+    if noise is not None and not schedule.smallest <= noise <= schedule.largest:
         raise UserError(
             f"noise {noise:g}", f"from {schedule.smallest:g} to {schedule.largest:g}, the range that was trained"
         )

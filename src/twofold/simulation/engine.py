@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from twofold.simulation.exchange import Ladder, trade
 from twofold.simulation.force_field import ForceField, curvature_along
@@ -62,14 +63,19 @@ class Frames(NamedTuple):
         return cls(jnp.zeros((replicas, frames, beads, 3), jnp.float32), *scalars)
 
 
+def allowed(dynamics: Dynamics, state: State) -> Bool[Array, " walkers"]:
+    """Which walkers are as they should be; the region is that of the lowest rung."""
+    return inside(dynamics.region, dynamics.fastest, state, dynamics.replicas)
+
+
 def accept(dynamics: Dynamics, old: State, new: State, stops: Stops, step: Int[Array, ""]) -> tuple[State, Stops]:
     """Moves the replicas that are as they should be, freezes the others at their last good state."""
     running = stops.running
-    fine = running & inside(dynamics.region, dynamics.fastest, new)
+    fine = running & allowed(dynamics, new)
     stopped = running & ~fine
 
     def note(stops: Stops) -> Stops:
-        reason, beads = diagnose(dynamics.region, dynamics.fastest, new)
+        reason, beads = diagnose(dynamics.region, dynamics.fastest, new, dynamics.replicas)
         return Stops(
             jnp.where(stopped, step, stops.step),
             jnp.where(stopped, reason, stops.reason),
@@ -111,7 +117,8 @@ def advance(
         state, stops = _run_steps(dynamics, progression)
         traded = progression.traded
         if dynamics.ladder is not None:
-            state, taken = trade(dynamics.ladder, dynamics.force_field, state, stops.running, progression.frame)
+            able = stops.running, partial(allowed, dynamics)
+            state, taken = trade(dynamics.ladder, dynamics.force_field, state, *able, progression.frame)
             traded = traded + taken
         if dynamics.recentre:
             state = state._replace(positions=_centred(dynamics, state.positions))

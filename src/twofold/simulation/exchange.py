@@ -10,6 +10,7 @@ diffusion model has one, drops out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -50,9 +51,17 @@ class Trade(NamedTuple):
 
 
 def trade(
-    ladder: Ladder, force_field: ForceField, state: State, running: Bool[Array, " walkers"], frame: Int[Array, ""]
+    ladder: Ladder,
+    force_field: ForceField,
+    state: State,
+    running: Bool[Array, " walkers"],
+    allowed: Callable[[State], Bool[Array, " walkers"]],
+    frame: Int[Array, ""],
 ) -> Trade:
-    """One round of trades after frame number `frame`; stopped walkers keep what they have."""
+    """One round of trades after frame number `frame`.
+
+    Stopped walkers keep what they have, and nobody gets what would stop him; `allowed` says what does not.
+    """
     partner = ladder.partners[frame % 2]
     walker = jnp.arange(len(partner))
     # one evaluation serves both: what a walker would have after the trade, at its own level
@@ -61,7 +70,8 @@ def trade(
     cost = (change + change[partner]) / ladder.thermal
     # both of a pair look at the number of the lower one
     chance = jax.random.uniform(jax.random.fold_in(ladder.key, frame), cost.shape)[jnp.minimum(walker, partner)]
-    taken = (partner != walker) & running & running[partner] & (jnp.log(chance) < -cost)
+    able = running & allowed(crossed)
+    taken = (partner != walker) & able & able[partner] & (jnp.log(chance) < -cost)
 
     def choose(before: Array, after: Array) -> Array:
         return jnp.where(taken.reshape(-1, *[1] * (after.ndim - 1)), after, before)

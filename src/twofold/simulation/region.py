@@ -115,14 +115,24 @@ def _squared_distances(positions: Float[Array, "replicas beads 3"]) -> Float[Arr
     return jnp.sum(jnp.square(positions[:, :, None] - positions[:, None]), axis=-1)
 
 
-def inside(region: Region | None, fastest: Float[Array, "beads 1"], state: State) -> Bool[Array, " replicas"]:
-    """Which replicas are as they should be. Comparisons are written so that NaN fails; `fastest` is in nm/ps."""
+def inside(
+    region: Region | None, fastest: Float[Array, "beads 1"], state: State, guarded: int | None = None
+) -> Bool[Array, " replicas"]:
+    """Which replicas are as they should be. Comparisons are written so that NaN fails; `fastest` is in nm/ps.
+
+    guarded: so many of the first ones have to be in the region; all of them unless it is given.
+    """
     good = jnp.all(jnp.abs(state.velocities) < fastest, axis=(1, 2)) & jnp.isfinite(state.potential)
     if region is None:
         return good
     squared = _squared_distances(state.positions)
-    good &= jnp.all((squared >= _signed_square(region.lower)) & (squared <= jnp.square(region.upper)), axis=(1, 2))
-    return good & (state.potential >= region.energy[0]) & (state.potential <= region.energy[1])
+    within = jnp.all((squared >= _signed_square(region.lower)) & (squared <= jnp.square(region.upper)), axis=(1, 2))
+    within &= (state.potential >= region.energy[0]) & (state.potential <= region.energy[1])
+    return good & (within | ~_first(guarded, len(good)))
+
+
+def _first(number: int | None, replicas: int) -> Bool[Array, " replicas"]:
+    return jnp.arange(replicas) < (replicas if number is None else number)
 
 
 def _signed_square(bound: Float[Array, "beads beads"]) -> Float[Array, "beads beads"]:
@@ -130,9 +140,12 @@ def _signed_square(bound: Float[Array, "beads beads"]) -> Float[Array, "beads be
 
 
 def diagnose(
-    region: Region | None, fastest: Float[Array, "beads 1"], state: State
+    region: Region | None, fastest: Float[Array, "beads 1"], state: State, guarded: int | None = None
 ) -> tuple[Int[Array, " replicas"], Int[Array, "replicas 2"]]:
-    """Why each replica is not inside, (replicas,), and the worst pair or the fastest bead, (replicas, 2)."""
+    """Why each replica is not inside, (replicas,), and the worst pair or the fastest bead, (replicas, 2).
+
+    guarded: as in `inside`.
+    """
     replicas, beads, _ = state.positions.shape
     numbers = jnp.concatenate([state.positions, state.velocities], axis=-1)
     speed = jnp.max(jnp.abs(state.velocities) / fastest, axis=-1)
@@ -149,7 +162,7 @@ def diagnose(
     excess = jnp.maximum(close, far).reshape(replicas, -1)
     first = jnp.argmax(excess, axis=1)
     pair = jnp.stack([first // beads, first % beads], axis=1).astype(jnp.int32)
-    by_pair = finite & (jnp.max(excess, axis=1) > 0)
+    by_pair = finite & (jnp.max(excess, axis=1) > 0) & _first(guarded, replicas)
     too_close = jnp.max(close.reshape(replicas, -1), axis=1) >= jnp.max(far.reshape(replicas, -1), axis=1)
     reason = jnp.where(by_pair, jnp.where(too_close, TOO_CLOSE, TOO_FAR), reason)
     return reason.astype(jnp.int32), jnp.where(by_pair[:, None], pair, single)

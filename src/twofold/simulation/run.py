@@ -148,18 +148,22 @@ def _create(
         raise UserError(found, f"(replicas, {len(beads)}, 3) in nm")
     if len(start) % settings.rungs:
         raise UserError(f"{len(start)} starting positions", f"a multiple of {settings.rungs}, the levels of a replica")
+    if settings.exchange and not hasattr(force_field, "energies_and_forces"):
+        raise UserError("exchange with a force field of one level", "one with energies_and_forces, as Model.ladder")
     check_target(path)
-    positions = np.asarray(start, dtype=np.float32)
+    positions, replicas = np.asarray(start, dtype=np.float32), len(start) // settings.rungs
     velocities = maxwell_velocities(_keys(settings.seed)[0], beads.masses, settings.temperature, len(positions))
     state = _init(force_field, jnp.asarray(positions), velocities)
     if settings.recentre:
         _check_free(force_field, state)
-    good = np.asarray(_inside(region, speed_limit(beads.masses, thermal_energy(settings.temperature)), state))
-    # judged at the lowest rung, the stiffest
+    fastest = speed_limit(beads.masses, thermal_energy(settings.temperature))
+    good = np.asarray(_inside(region, fastest, state, replicas))
+    # judged at the lowest rung, the stiffest, by conformations of its own
     lowest = FunctionForceField(force_field.energy) if settings.exchange else force_field
-    check = choose_timestep(lowest, positions[good] if good.any() else positions, beads.masses, settings.timestep_fs)
+    own, sound = positions[:replicas], good[:replicas]
+    check = choose_timestep(lowest, own[sound] if sound.any() else own, beads.masses, settings.timestep_fs)
     settings = replace(settings, timestep_fs=check.timestep_fs)
-    header = Header(settings, beads, len(positions) // settings.rungs, fingerprint(force_field), check, notes)
+    header = Header(settings, beads, replicas, fingerprint(force_field), check, notes)
     progression = engine.begin(build_dynamics(force_field, header, region), state)
     return Record.create(path, header, _to_arrays(progression))
 
@@ -184,12 +188,27 @@ def _reopen(force_field: ForceField, settings: SimulationSettings, path: str | P
             raise UserError(
                 f"{path} was made with another force field", "the same", "resume with the model that made it"
             )
-        if replace(before.settings, length_ps=settings.length_ps).frames > before.settings.frames:
+        if isinstance(force_field, FunctionForceField):
+            _check_energies(force_field, record)  # a plain function has no numbers of its own to tell it by
+        wanted = replace(before.settings, length_ps=settings.length_ps).frames
+        if wanted < before.settings.frames:
+            found = f"{settings.length_ps:g} ps for a record that began with {before.settings.length_ps:g} ps"
+            raise UserError(found, "the same or more", "leave the length out to end it as it began")
+        if wanted > before.settings.frames:
             record = record.extend(settings.length_ps)
     except BaseException:
         record.close()
         raise
     return record
+
+
+def _check_energies(force_field: ForceField, record: Record) -> None:
+    """Raises UserError unless the replicas have the energies with which they were left."""
+    left = record.state
+    again = np.asarray(_init(force_field, jnp.asarray(left["positions"]), jnp.asarray(left["velocities"])).potential)
+    running = left["stop_step"] < 0
+    if not np.allclose(again[running], left["potential"][running], rtol=1e-3, atol=1e-2):
+        raise UserError(f"{record.path} was made with another force field", "the same", "resume with what made it")
 
 
 def _run(
@@ -234,6 +253,12 @@ def _running(record: Record) -> tuple[int, int]:
     return int(np.sum(record.stop_step < 0)), int(np.sum(record.state["stop_step"] < 0))
 
 
+def _copies_stopped(record: Record) -> tuple[int, ...]:
+    """How many walkers were stopped on each rung above the lowest."""
+    stopped = (record.state["stop_step"] >= 0).reshape(record.header.settings.rungs, -1)
+    return tuple(int(count) for count in stopped[1:].sum(axis=1))
+
+
 def _save(record: Record, progression: engine.Progression, frames: engine.Frames, number: int) -> None:
     """Writes the frames of a chunk; those of stopped replicas become NaN, so that nobody mistakes them for frames."""
     state = _to_arrays(progression)
@@ -268,9 +293,9 @@ def _summarise(record: Record, clock: _Clock, finished: bool) -> Summary:
 
     settings = record.header.settings
     stops = list_stops(record)
-    per_day = (
-        clock.replica_steps * settings.timestep_ps / 1000 / clock.running * 86400 if clock.running else float("nan")
-    )
+    # of what is recorded, without the copies of a ladder
+    recorded_ns = clock.replica_steps / settings.rungs * settings.timestep_ps / 1000
+    per_day = recorded_ns / clock.running * 86400 if clock.running else float("nan")
     return Summary(
         replicas=record.header.replicas,
         stable=record.header.replicas - len(stops),
@@ -283,5 +308,6 @@ def _summarise(record: Record, clock: _Clock, finished: bool) -> Summary:
         timestep=record.header.timestep,
         speed=Speed(clock.replica_steps, clock.running, clock.compiling, per_day),
         acceptance=acceptance(record.state.get("traded", np.zeros(0)), record.frames, record.header.replicas),
+        copies_stopped=_copies_stopped(record),
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )

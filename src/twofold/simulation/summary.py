@@ -44,7 +44,7 @@ class Speed:
     replica_steps: int
     seconds: float
     seconds_compile: float
-    ns_per_day: float  # of all replicas that ran, without compiling
+    ns_per_day: float  # of all replicas that ran, copies left out, without compiling
 
     @property
     def rate(self) -> float:
@@ -62,7 +62,8 @@ class Speed:
 class Summary:
     """replicas, those stable to the end of what was run, frames and length of each, and what was measured.
 
-    acceptance: part of the trades that were taken across each step of the ladder, if there is one.
+    acceptance: part of the trades that were taken across each step of the ladder, if there is one. copies_stopped: how
+    many copies were stopped at each level above the lowest; they trade no more.
     finished: the whole length is there (or every replica was stopped); otherwise the run was interrupted and can be
     resumed.
     """
@@ -79,6 +80,7 @@ class Summary:
     speed: Speed
     peak_memory_mb: float
     acceptance: tuple[float, ...] = ()
+    copies_stopped: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
