@@ -108,7 +108,10 @@ def fit_ala2(out: Path, **settings: Any) -> Model:
 def scored(
     folder: Path, model: Model, *, samples: int, seed: int, simulation: dict[str, Any], **settings: Any
 ) -> dict[str, Any]:
-    """`metrics.json` of the model in `folder/run`: of samples and of a simulation from samples, made if not there."""
+    """`metrics.json` of the model in `folder/run`: of samples and of a simulation from samples, made if not there.
+
+    A simulation that was stopped everywhere before its first frame has a summary, but no numbers.
+    """
     if not (folder / "metrics.json").is_file():
         drawn = model.sample(samples, seed=seed)
         write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
@@ -118,11 +121,13 @@ def scored(
             folder / "run",
             out=folder,
             samples=folder / "samples.dcd",
-            simulation=folder / "simulation.dcd",
+            simulation=[folder / "simulation.dcd"] if (folder / "simulation.dcd").is_file() else [],
             overwrite=True,
             **settings,
         )
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    summary = json.loads((folder / "simulation.json").read_text(encoding="utf-8"))
+    return metrics | {"simulations": {"simulation": summary}}
 
 
 def quadrature(model: Model, landscape: Landscape) -> float:

@@ -109,17 +109,24 @@ def floor_row(found: dict[str, Any]) -> tuple[Any, ...]:
     return ("floor", "", "", "reference", *scores, *(f"{value:.3f}" for value in _faults(result, "reference")), "", "")
 
 
+def _cells(results: list[dict[str, Any]]) -> list[str]:
+    """Scores with their ratios and faults; dashes where no seed has frames."""
+    if not results:
+        return ["-"] * (len(RESIDUES) + 5)
+    values = zip(*(_scores(result, "value") for result in results), strict=True)
+    ratios = zip(*(_scores(result, "ratio") for result in results), strict=True)
+    cells = [f"{spread(value, 3)} ({spread(ratio, 3)})" for value, ratio in zip(values, ratios, strict=True)]
+    return cells + [spread(column, 3) for column in zip(*(_faults(result, "value") for result in results), strict=True)]
+
+
 def report(architecture: str, minutes: float, found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Rows of one training time."""
     rows = []
     name = found[0]["report"]["architecture"]
     updates = spread([one["report"]["settings"]["steps"] for one in found], 3)
     for kind in ("samples", "simulation"):
-        results = [one["metrics"]["sets"][kind] for one in found]
-        values = zip(*(_scores(result, "value") for result in results), strict=True)
-        ratios = zip(*(_scores(result, "ratio") for result in results), strict=True)
-        cells = [f"{spread(value, 3)} ({spread(ratio, 3)})" for value, ratio in zip(values, ratios, strict=True)]
-        cells += [spread(column, 3) for column in zip(*(_faults(result, "value") for result in results), strict=True)]
+        results = [one["metrics"]["sets"][kind] for one in found if kind in one["metrics"]["sets"]]
+        cells = _cells(results)
         moving = [one["metrics"]["simulations"]["simulation"] for one in found]
         stable = ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving) if kind == "simulation" else ""
         rate = spread([one["speed"]["rate"] for one in moving], 3) if kind == "simulation" else ""

@@ -9,6 +9,7 @@ import pytest
 import twofold
 from twofold.cli import main
 from twofold.diagnosing import diagnose, examine
+from twofold.diagnosis.kinetics import not_judged
 from twofold.errors import UserError
 
 FEW = {"frames": 32, "replicas": 16}
@@ -81,6 +82,21 @@ def test_the_report_of_an_evaluation_can_hold_it(command, fitted_run, simulated,
     page = (tmp_path / "e" / "report.html").read_text()
     assert 'href="#diagnosis"' in page
     assert json.loads((command / "diagnosis.json").read_text())["sentence"] in page
+
+
+def test_simulations_that_traded_tell_no_rates(fitted_run, chain_ensemble, tmp_path, monkeypatch):
+    parts = ("_symmetry", "_diffusion", "_basins", "_timestep", "_noise")
+    for part in parts:
+        monkeypatch.setattr(f"twofold.diagnosing.{part}", lambda *_: not_judged("left out"))
+    start = chain_ensemble.positions[:4]
+    for name, exchange in (("traded.xtc", 1), ("md.xtc", 0)):
+        twofold.load(fitted_run).simulate(
+            tmp_path / name, replicas=4, length_ps=0.4, frame_ps=0.1, start=start, timestep_fs=2.0, exchange=exchange
+        )
+    alone = examine(fitted_run, simulation=tmp_path / "traded.xtc", **FEW)
+    assert "no path in time" in str(alone.findings[-1].checks)
+    both = examine(fitted_run, simulation=[tmp_path / "traded.xtc", tmp_path / "md.xtc"], **FEW)
+    assert "no path in time" not in str(both.findings[-1].checks)
 
 
 def test_mistakes_are_found_before_anything_is_computed(fitted_run, simulated, tmp_path, monkeypatch):

@@ -257,7 +257,12 @@ def with_experts(
             parts.append(PlainScore.build(built.chart, example, own, width=width or 128, depth=depth or 3))
         else:
             parts.append(BUILDERS[built.name](training, own, width, depth, built.reason).energy)
-    return replace(built, energy=Experts.of(parts, boundaries, overlap))
+    energy = Experts.of(parts, boundaries, overlap)
+    if not energy.conservative_to > smallest:
+        raise UserError(
+            f"a plain expert from sigma {energy.conservative_to:g}", f"an energy at the smallest noise, {smallest:g}"
+        )
+    return replace(built, energy=energy)
 
 
 def _classes() -> dict[str, type]:

@@ -45,6 +45,7 @@ REPLICAS = 512
 BASIN_FRAMES = 20_000
 BLUR = ("sigma", "deblur")
 """What the record of a simulation notes on the noise of its force field."""
+TRADED = "Cannot be judged: replicas traded conformations, and their frames are no path in time."
 STAGES = ("symmetry", "diffusion", "basins", "time step", "noise level", "rates")
 
 
@@ -106,17 +107,18 @@ def examine(
     folder.read_config()
     training, held_out = folder.read_data()
     listed = [simulation] if isinstance(simulation, str | Path) else simulation
-    moving = [simulated_with(model, path) for path in listed]
+    given = [simulated_with(model, path) for path in listed]
+    moving = [(one, header) for one, header in given if not header.settings.exchange]
     files, headers = [one for one, _ in moving], [header for _, header in moving]
     _check_alike(headers)
-    cannot = _no_rates(headers, training)
+    cannot = TRADED if given and not moving else _no_rates(files, training)
     if cannot is None:
         require_deeptime()
     makers: tuple[Callable[[], Findings], ...] = (
         lambda: _symmetry(model, held_out, frames, seed),
         lambda: _diffusion(model, training, held_out, frames, seed),
         lambda: _basins(model, training, held_out, seed),
-        lambda: _timestep(model, held_out, headers[0] if headers else None, replicas, seed),
+        lambda: _timestep(model, held_out, given[0][1] if given else None, replicas, seed),
         lambda: _noise(model, held_out, seed),
         lambda: not_judged(cannot) if cannot else _rates(model, training, held_out, files, headers, seed),
     )
@@ -150,11 +152,9 @@ def _check_alike(headers: Sequence[Header]) -> None:
         raise UserError(found, "the same in all", "diagnose them one by one")
 
 
-def _no_rates(headers: Sequence[Header], training: Ensemble) -> str | None:
-    if not headers:
+def _no_rates(files: Sequence[Outputs], training: Ensemble) -> str | None:
+    if not files:
         return "Not judged: no simulation was given (--simulation)."
-    if any(header.settings.exchange for header in headers):
-        return "Cannot be judged: replicas traded conformations, and their frames are no path in time."
     return unusable(training)
 
 

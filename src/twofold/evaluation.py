@@ -55,6 +55,7 @@ class _Simulation:
     key: str
     frames: FrameSet
     summary: dict[str, Any]
+    traded: bool
 
 
 def evaluate(
@@ -104,7 +105,7 @@ def evaluate(
         raise UserError("nothing to evaluate", "samples or a simulation", "give --samples or --simulation")
     found = examine(run, simulation=_listed(simulation)) if diagnose else None
     evaluation = compare(sets, training, judge_by, bins=bins, temperature=model.temperature)
-    traded = [SET_NAMES[one.key] for one in simulations if one.summary.get("exchange")]
+    traded = [SET_NAMES[one.key] for one in simulations if one.traded]
     evaluation.about["notes"].extend(TRADED.format(name) for name in traded)
     target.mkdir(parents=True, exist_ok=True)
     record = {"format": "twofold metrics", "version": 1, "units": MD_UNITS} | evaluation.to_dict()
@@ -166,7 +167,7 @@ def _read_simulation(model: Model, path: str | Path) -> _Simulation:
         faults={"replicas stopped": (stopped, header.replicas)},
     )
     summary = json.loads(files.summary.read_text(encoding="utf-8")) if files.summary.is_file() else {}
-    return _Simulation(key, frames, summary)
+    return _Simulation(key, frames, summary, header.settings.exchange > 0)
 
 
 def _content(

@@ -60,6 +60,22 @@ def test_everything_an_archive_may_hold(tmp_path, topology):
     assert "energy unit not stated" in without.source["forces"]
 
 
+def test_an_option_does_not_overrule_what_a_file_states(tmp_path):
+    np.savez(tmp_path / "a.npz", positions=np.zeros((3, 5, 3)), length_unit="nm")
+    with pytest.raises(UserError, match="states its unit of length, nm, and --length-unit says angstrom"):
+        read_arrays(tmp_path / "a.npz", length_unit="angstrom")
+    assert read_arrays(tmp_path / "a.npz", length_unit="nm").length == 1.0
+
+
+def test_forces_are_in_all_files_or_in_none(tmp_path):
+    frames = np.random.default_rng(0).normal(0, 0.1, (4, 3, 3))
+    stated = {"length_unit": "nm", "energy_unit": "kj/mol"}
+    np.savez(tmp_path / "with.npz", positions=frames, forces=frames, **stated)
+    np.savez(tmp_path / "without.npz", positions=frames, **stated)
+    with pytest.raises(UserError, match=r"(?i)forces in 1 of 2 files, not in .*without"):
+        read_trajectory(None, [tmp_path / "with.npz", tmp_path / "without.npz"], temperature=300.0)
+
+
 def test_beads_without_a_topology(tmp_path):
     np.save(tmp_path / "a.npy", FRAMES[:, :7])
     for arguments in ((None, tmp_path / "a.npy"), (tmp_path / "a.npy",)):

@@ -36,6 +36,17 @@ def test_experts_stand_in_one_energy():
     assert started(experts=(0.2, 1.0)).built.energy.boundaries == (0.2, 1.0)
 
 
+def test_forces_alone_need_forces():
+    with pytest.raises(UserError, match="without forces"):
+        started(forces="only")
+
+
+def test_a_plain_expert_leaves_an_energy_at_the_smallest_noise():
+    smallest = started().built.schedule.smallest
+    with pytest.raises(UserError, match="plain expert"):
+        started(experts=(1.1 * smallest,), experts_plain=True)
+
+
 def test_heavy_tails_go_without_the_antithetic_loss():
     assert started(stability=1.5).settings.loss == "denoising"
     with pytest.raises(UserError, match=r"Stability 1\.5 with loss antithetic"):

@@ -251,6 +251,8 @@ def prepare(
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
+    forces: Annotated[Path | None, arg(help="forces of all frames (npy, npz)")] = None,
 ) -> None:
     """Map trajectories to beads and store them in one file.
 
@@ -270,6 +272,8 @@ def prepare(
         weights=weights,
         stride=stride,
         length_unit=length_unit,
+        energy_unit=energy_unit,
+        forces=forces,
     )
     write_ensembles(out, ensemble)
     console().print(f"{len(ensemble)} frames of {len(ensemble.beads)} beads in {out}")

@@ -44,10 +44,10 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
     """
     path = check_file(Path(path))
     content = {"positions": load_array(path)} if path.suffix.lower() == ".npy" else load_archive(path)
-    length_unit = length_unit or _text(content, "length_unit")
-    energy_unit = energy_unit or _text(content, "energy_unit")
+    length_unit = stated_unit(path, content, "length", length_unit)
     if length_unit is None:
         raise UserError(f"{path} does not state its unit of length", "", "state it, e.g. --length-unit nm or angstrom")
+    energy_unit = stated_unit(path, content, "energy", energy_unit)
     length = length_factor(length_unit)
     positions = _positions(path, content)
     forces = content.get("forces")
@@ -67,6 +67,20 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
         frame_ps=float(content["frame_ps"]) if "frame_ps" in content else None,
         forces_left_out=forces is not None and not energy_unit,
     )
+
+
+def stated_unit(path: Path, content: dict[str, np.ndarray], of: str, given: str | None) -> str | None:
+    """The unit `of` "length" or "energy" that the file states, else the one that is given.
+
+    Raises UserError where both are there and differ: the option may have been meant for another file.
+    """
+    stated = _text(content, f"{of}_unit")
+    factor = length_factor if of == "length" else energy_factor
+    if stated and given and factor(stated) != factor(given):
+        raise UserError(
+            f"{path} states its unit of {of}, {stated}, and --{of}-unit says {given}", "the same", "drop one of them"
+        )
+    return stated or given
 
 
 def _positions(path: Path, content: dict[str, np.ndarray]) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.errors import UserError
-from twofold.files.arrays import ARRAYS, read_arrays
+from twofold.files.arrays import ARRAYS, read_arrays, stated_unit
 from twofold.files.checks import check_file
 from twofold.files.frames import Frames, extension, iterate
 from twofold.files.numpy_files import first_of, load_archive, load_array
@@ -47,16 +47,14 @@ def read_forces(path: str | Path, length_unit: str | None = None, energy_unit: s
     if values is None or values.ndim != 3 or values.shape[2] != 3 or values.dtype.kind not in "fiu":
         found = f"arrays {', '.join(content)}" if values is None else f"forces of shape {values.shape}"
         raise UserError(f"{path} with {found}", "forces of shape (frames, particles, 3)", "check the file")
-    energy, length = (
-        _unit(path, content, name, unit) for name, unit in (("energy", energy_unit), ("length", length_unit))
-    )
+    energy, length = (_unit(path, content, of, unit) for of, unit in (("energy", energy_unit), ("length", length_unit)))
     return GivenForces(path, values, energy_factor(energy) / length_factor(length), length)
 
 
-def _unit(path: Path, content: dict[str, Any], name: str, given: str | None) -> str:
-    found = given or (str(content[f"{name}_unit"]) if f"{name}_unit" in content else None)
+def _unit(path: Path, content: dict[str, Any], of: str, given: str | None) -> str:
+    found = stated_unit(path, content, of, given)
     if found is None:
-        raise UserError(f"{path} does not state its unit of {name}", "", f"state it with --{name}-unit")
+        raise UserError(f"{path} does not state its unit of {of}", "", f"state it with --{of}-unit")
     return found
 
 

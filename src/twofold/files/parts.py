@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from twofold.mapping import Mapping
 
 
+LEFT_OUT = "left out"
+"""How the source of an ensemble begins what it says of forces that were not read."""
+
+
 @dataclass(frozen=True)
 class Particles:
     """The beads that files are read as, topology and mapping of the atoms (None for arrays without a topology), and how

@@ -15,7 +15,7 @@ from twofold.files.arrays import ARRAYS, Arrays, read_arrays
 from twofold.files.checks import check_file, fingerprint
 from twofold.files.forces import read_forces, with_forces
 from twofold.files.frames import WITH_TOPOLOGY, Frames, extension, first_frame, load_topology
-from twofold.files.parts import Part, Particles, joined, read_array_part, read_frames
+from twofold.files.parts import LEFT_OUT, Part, Particles, joined, read_array_part, read_frames
 from twofold.files.published import published_ensemble, published_files
 from twofold.files.store import is_store, read_ensembles
 from twofold.files.weights import Weights, as_weights, frame_weights
@@ -203,6 +203,10 @@ def _assemble(
     blocks: int,
     topology: str | Path | None,
 ) -> Ensemble:
+    with_forces = sum(part.forces is not None for part in parts)
+    if 0 < with_forces < len(parts):
+        lacking = next(part.path for part in parts if part.forces is None)
+        raise UserError(f"forces in {with_forces} of {len(parts)} files, not in {lacking}", "in all of them or in none")
     times = {part.frame_ps for part in parts}
     kept = [len(part.positions) for part in parts]
     source = {
@@ -231,7 +235,7 @@ def _assemble(
 
 def _force_notes(particles: Particles, parts: list[Part]) -> dict[str, Any]:
     if any(part.forces_left_out for part in parts):
-        return {"forces": "left out: energy unit not stated"}
+        return {"forces": f"{LEFT_OUT}: energy unit not stated"}
     if particles.force_mapping is None:
         return {}
     return {"forces": {"map": particles.force_mapping.method, "constraints": particles.constraints}}

@@ -23,7 +23,7 @@ from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
-from twofold.training.labels import described, labels_of
+from twofold.training.labels import described, forces_left_out, labels_of
 from twofold.training.loop import Trainer, TrainingData, TrainingState
 from twofold.training.noise_level import choose_noise_level
 from twofold.training.settings import TrainingSettings, load_settings
@@ -126,8 +126,10 @@ class _Fit:
         model_key, self.training_key, self.validation_key = jax.random.split(jax.random.key(settings.seed), 3)
         self.setup = set_up(training, held_out, settings, model_key)
         self.settings = self.setup.settings
-        learned = labels_of(self.setup.squares[0], self.settings.forces)
-        progress(FitProgress("ready to train", note=f"Learning from {learned}; {self.setup.budget}."))
+        note = f"Learning from {labels_of(self.setup.squares[0], self.settings.forces)}; {self.setup.budget}."
+        if forces_left_out(training):
+            note += " Forces in the files are left out, as their unit is not known: give --energy-unit."
+        progress(FitProgress("ready to train", note=note))
 
     @property
     def _chunk(self) -> int:

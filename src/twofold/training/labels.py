@@ -13,6 +13,7 @@ from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.files.parts import LEFT_OUT
 from twofold.training.settings import ForceUse
 from twofold.units import thermal_energy
 
@@ -22,6 +23,12 @@ def force_labels(ensemble: Ensemble, wanted: str) -> np.ndarray | None:
     if wanted == "none" or ensemble.forces is None:
         return None
     return (ensemble.forces / thermal_energy(ensemble.temperature)).astype(np.float32)
+
+
+def forces_left_out(ensemble: Ensemble) -> bool:
+    """Whether the files held forces that could not be read, since nobody said in which unit of energy they are."""
+    parts = ensemble.source.get("parts", [ensemble.source])
+    return any(str(part.get("forces", "")).startswith(LEFT_OUT) for part in parts)
 
 
 def energy_labels(ensemble: Ensemble, weight: float) -> np.ndarray | None:

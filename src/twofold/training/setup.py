@@ -63,6 +63,8 @@ def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key:
         )
         for part in (training, held_out)
     )
+    if settings.forces == "only" and data.scores is None:
+        raise UserError("forces only, for data without forces", "forces in the data or in a file", "leave it out")
     _check_stability(settings, built, data.scores is not None)
     squares = _squares(training, data, built, settings)
     return Setup(built, settings, data, unseen, squares, _budget(training, data, built))
@@ -108,16 +110,19 @@ def _check_stability(settings: TrainingSettings, built: Built, labelled: bool) -
     if settings.stability == 2:
         return
     odd = {
-        "loss antithetic": settings.loss == "antithetic",
-        "fokker_planck": bool(settings.fokker_planck),
-        "forces as labels": labelled,
-        "classification": settings.classification > 0,
-        "internal coordinates, some of which are angles": isinstance(built.chart, InternalChart),
+        "loss antithetic": (settings.loss == "antithetic", "leave loss out"),
+        "fokker_planck": (bool(settings.fokker_planck), "leave fokker_planck out"),
+        "forces as labels": (labelled, "say --forces none"),
+        "energies as labels": (settings.energy_weight > 0, "leave energy_weight out"),
+        "classification": (settings.classification > 0, "leave classification out"),
+        "internal coordinates, some of which are angles": (
+            isinstance(built.chart, InternalChart),
+            "say --architecture cartesian",
+        ),
     }
-    if found := [name for name, given in odd.items() if given]:
-        raise UserError(
-            f"stability {settings.stability:g} with {', '.join(found)}", "denoising on coordinates without bounds"
-        )
+    if found := {name: remedy for name, (given, remedy) in odd.items() if given}:
+        what = f"stability {settings.stability:g} with {', '.join(found)}"
+        raise UserError(what, "denoising on coordinates without bounds", " and ".join(found.values()))
 
 
 def _squares(
