@@ -48,7 +48,7 @@ format: $(READY)
 
 bench: $(READY)
 ifeq ($(NAME),)
-	@echo "Choose one (each says at its top what it measures and how long it takes):"
+	@echo "Choose one (each says at its top what it measures):"
 	@for file in $$(grep -l __main__ benchmarks/*.py); do \
 	  name=$$(basename "$$file" .py); \
 	  printf '  make bench NAME=%-20s %s\n' "$$name" "$$(sed -n '1s/^"""//p' "$$file" | sed 's/"""$$//')"; \

@@ -3,8 +3,8 @@
     python benchmarks/ala2.py runs/bench-ala2 --seeds 3 --minutes 5 --write benchmarks/ala2.md
 
 Every seed fits a model on the packaged training runs, draws 50,000 samples, simulates 200 replicas from samples and 200
-from the basin phi < 0, and scores all of them against the packaged run that was held out (64 x 64 bins). The population
-of phi > 0, which few crossings tell, is measured once more by replica exchange, from phi < 0 as well.
+from the basin phi < 0, and scores all of them against the packaged runs that were held out (64 x 64 bins). The
+population of phi > 0, which few crossings tell, is measured once more by replica exchange, from phi < 0 as well.
 """
 
 from __future__ import annotations

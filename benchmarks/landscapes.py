@@ -126,7 +126,8 @@ def mueller_brown(folder: Path, seeds: int, steps: int) -> list[str]:
         f"{FRAMES:,} training frames, {steps:,} updates; simulation {CHAINS} x {MANY // CHAINS:,} frames from samples, "
         f"of which {FRAMES:,} (the last of each replica) are scored against fresh chains as many frames long, in "
         f"{BINS} x {BINS} bins; ΔF from all {MANY:,}. Frames are freed of the noise of sigma* by one step of the "
-        f"probability flow. Fresh chains among themselves ({FLOORS} sets): JS {found[0]}, PMF error {found[1]}; "
+        f"probability flow. Fresh chains among themselves ({FLOORS} sets, mean ± standard deviation): "
+        f"JS {found[0]}, PMF error {found[1]}; "
         f"targets for simulations: JS <= {limits.js:.4f}, PMF error <= {limits.pmf:.4f} (mean + 2 sd). "
         f"Exact ΔF: {true:.3f} kT; target: within 2 x 0.057 kT of it. ΔF by quadrature of the model's energy at the "
         "smallest noise.",

@@ -14,7 +14,8 @@ from twofold.errors import UserError
 
 Files = Positional[tuple[Path, ...]]
 BeadChoice = Annotated[
-    str | None, arg(help="ca, backbone (unless given), backbone+cb, heavy, all, an MDTraj selection or a YAML file")
+    str | None,
+    arg(help="ca, backbone, backbone+cb, heavy, all, a selection or a YAML file (backbone; all without a topology)"),
 ]
 
 
@@ -45,7 +46,7 @@ def fit(
     minutes: Annotated[float | None, arg(help="time to train (5 unless steps are given)")] = None,
     steps: Annotated[int | None, arg(help="updates, in place of minutes")] = None,
     seed: Annotated[int | None, arg(help="seed of everything random")] = None,
-    architecture: Annotated[str | None, arg(help="auto, internal, cartesian, transformer")] = None,
+    architecture: Annotated[str | None, arg(help="auto, internal, cartesian, particles, flat, transformer")] = None,
     config: Annotated[Path | None, arg(help="YAML file of training settings")] = None,
     resume: Annotated[bool, arg(help="continue the run in --out")] = False,
 ) -> None:
@@ -125,8 +126,8 @@ def sample(
         )
     write_trajectory(out, drawn.positions, model.beads)
     console().print(
-        f"{len(drawn)} conformations in {out}; {drawn.not_finite} not finite, {drawn.outside} with beads closer or "
-        "farther than anything in the data (they are kept)"
+        f"{len(drawn)} conformations in {out}; {drawn.not_finite} not finite, {drawn.outside} outside of the "
+        "region of the data (they are kept)"
     )
 
 

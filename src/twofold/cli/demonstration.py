@@ -58,7 +58,7 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
             )
         for line in simulation_lines(summary):
             say(f"   {line}")
-    say("[bold]4. Evaluate[/]  against the run of the reference that training never saw")
+    say("[bold]4. Evaluate[/]  against the runs of the reference that training never saw")
     judged = evaluation.evaluate(
         out / "run", out=out, samples=out / "samples.xtc", simulation=[out / name for name in RUNS]
     )

@@ -80,7 +80,7 @@ def simulation_lines(summary: Any) -> list[str]:
         f"{clock.rate:,.0f} replica-steps/s, {clock.ns_per_day:,.0f} ns/day in all",
         f"temperature {heat.kinetic:.1f} +- {heat.kinetic_error:.1f} K (kinetic), {heat.configurational:.1f} +- "
         f"{heat.configurational_error:.1f} K (configurational), target {summary.temperature:g} K",
-        f"time step {step.timestep_fs:g} fs; the stiffest mode allows {step.recommended_fs:g} fs",
+        f"time step {step.timestep_fs:g} fs; the stiffest mode explodes at {step.longest_fs:.3g} fs",
     ]
     if summary.acceptance:
         shares = ", ".join(f"{100 * share:.0f}" for share in summary.acceptance)
