@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twofold.beads import Beads
-from twofold.ensemble import Ensemble, check_enough_frames, concatenate, split, time_blocks
+from twofold.ensemble import Ensemble, concatenate, split, time_blocks
 from twofold.errors import UserError
 
 BEADS = Beads.anonymous(4)
@@ -146,9 +146,3 @@ def test_positions_have_to_fit_and_be_finite():
         Ensemble.build(BEADS, np.zeros((5, 3, 3)), 300)
     with pytest.raises(UserError, match="No frames"):
         Ensemble.build(BEADS, np.zeros((0, 4, 3)), 300)
-
-
-def test_enough_frames():
-    check_enough_frames(ensemble(2))
-    with pytest.raises(UserError, match=r"1 frame\. Expected at least 2"):
-        check_enough_frames(ensemble(1))

@@ -279,13 +279,3 @@ def _last_blocks(ensemble: Ensemble, fraction: float) -> list[int]:
         number = min(round(fraction * len(blocks)), len(blocks) - 1)
         chosen += blocks[len(blocks) - number :]
     return chosen or longest[-1:] if len(longest) > 1 else chosen
-
-
-def check_enough_frames(ensemble: Ensemble, least: int = 2) -> None:
-    """Raises UserError when there are fewer frames than fitting needs."""
-    if len(ensemble) < least:
-        raise UserError(
-            f"{len(ensemble)} frame{'s' * (len(ensemble) != 1)}",
-            f"at least {least}",
-            "give a trajectory, not a single structure",
-        )

@@ -102,7 +102,7 @@ def basic_map(mapping: Mapping, constraints: np.ndarray) -> ForceMapping:
         raise UserError(
             f"beads {one} and {other} that share atoms or that constraints tie to each other",
             "beads that constraints leave apart, to sum forces",
-            "use the optimal map of forces, or leave the forces out",
+            "give more frames, for a map that knows of them, or leave the forces out",
         )
     return ForceMapping(matrix, "basic")
 
