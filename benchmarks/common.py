@@ -90,7 +90,7 @@ def quantity(result: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def fit_ala2(out: Path, **settings: Any) -> Model:
-    """The model of the packaged alanine dipeptide in the run folder `out`; fitted unless it is there."""
+    """The model of the packaged alanine dipeptide in the run folder `out`; fitted (to its end) unless it is there."""
     if not (RunFolder(out).model / "model.json").is_file():
         data = packaged.ala2()
         fitting.fit(
@@ -100,6 +100,7 @@ def fit_ala2(out: Path, **settings: Any) -> Model:
             weights=data.weights(),
             temperature=data.temperature,
             out=out,
+            resume=RunFolder(out).checkpoint.is_file(),
             **settings,
         )
     return fitting.load(out)

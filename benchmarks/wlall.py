@@ -86,6 +86,7 @@ def one_run(
             out=run.path,
             seed=seed,
             architecture=architecture,
+            resume=run.checkpoint.is_file(),
             **budget,
         )
     model = fitting.load(run.path)
