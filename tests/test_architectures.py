@@ -86,6 +86,21 @@ def subject(name, chain_ensemble):
     return LANDSCAPES["double-well-2d"].ensemble(500, 0) if name == "flat" else chain_ensemble
 
 
+def test_few_frames_get_the_small_network():
+    line = walk(12)
+    sizes = []
+    for repeats in (1, 50):
+        many = dataclasses.replace(
+            line,
+            positions=np.tile(line.positions, (repeats, 1, 1)),
+            weights=np.ones(80 * repeats),
+            trajectory=np.zeros(80 * repeats, int),
+            block=np.repeat(np.arange(20), 4 * repeats),
+        )
+        sizes.append(build("internal", many, jax.random.key(0)).energy.network.hidden[0].shape[0])
+    assert sizes == [64, 192]
+
+
 def test_slow_updates_come_in_short_scans(chain_ensemble):
     chunks = {
         name: build(name, subject(name, chain_ensemble), jax.random.key(0), width=16).recipe.chunk for name in BUILDERS

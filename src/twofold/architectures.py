@@ -47,6 +47,8 @@ from twofold.noise import VIEWS, NoiseSchedule, TimeSchedule
 
 SMALL = 8
 """Molecules of up to so many beads get the small network."""
+FEW = 3000
+"""Independent frames below which a chain of any length gets the small network: a large one learns them by heart."""
 LONGEST_CHAIN = 40
 """Beads up to which a chain is noised in internal coordinates: an error in one torsion moves everything beyond it."""
 COMPACT = 0.75
@@ -104,7 +106,8 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
     inputs = chain_features(chart, pairs, distances[:: max(1, len(distances) // 10000)])
     volume = excluded_volume(training.beads, pairs, distances)
     small = len(tree) <= SMALL
-    width, depth = width or (64 if small else 192), depth or (2 if small else 3)
+    modest = small or training.effective_size < FEW
+    width, depth = width or (64 if modest else 192), depth or (2 if modest else 3)
     energy = InternalEnergy.build(inputs, volume, key, width=width, depth=depth)
     # the largest noise makes torsions uniform; the smallest blurs them by 3.6 or 1.4 degrees. Below it few coordinates
     # are learned frame by frame: the held-out loss of a small chain rises there within minutes
