@@ -212,7 +212,7 @@ def test_other_molecules_take_no_part():
 
 def test_beads_that_share_atoms_have_an_optimal_map_only():
     mapping = grouped([[0, 1, 2], [2, 3, 4]], [0, 0, 0, 1, 1, -1], 6)
-    with pytest.raises(UserError, match=r"share atoms.*Use the optimal map"):
+    with pytest.raises(UserError, match=r"share atoms.*Give more frames"):
         basic_map(mapping, NONE)
     assert_consistent(optimal_map(mapping, random_forces(), NONE), mapping)
 
