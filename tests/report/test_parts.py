@@ -199,7 +199,6 @@ def row(**changes: object) -> dict[str, object]:
         "unit": "nats",
         "help": "phi",
         "key": True,
-        "noised": False,
         "parts": {},
         **changes,
     }
@@ -211,7 +210,7 @@ def test_intake_of_an_evaluation() -> None:
         reference_error=0.002, excess=-0.01, excess_error=0.003, ratio=0.67, limit=0.0345,
     )  # fmt: skip
     parts = {"C1-N2": {"mean": 0.133, "width": 0.002, "reference_mean": 0.134, "reference_width": 0.003}}
-    bonds = row(name="bonds mean", group="geometry", unit="nm", noised=True, parts=parts)
+    bonds = row(name="bonds mean", group="geometry", unit="nm", parts=parts)
     verdict = {"state": "close", "text": "Simulation and reference nearly agree: 1 of 2 numbers agree."}
     motion = {
         "crossings": {"2": {"up": 3, "down": 2, "total": 5, "replicas": 4}},
@@ -241,7 +240,7 @@ def test_intake_of_an_evaluation() -> None:
     )
     table = {(item.group, item.name, item.set): item.value for item in found.observables}
     assert table["populations", "φ > 0, ALA2", "reference"] == 0.03
-    assert table["bonds, one by one: width", "C1-N2", "noised"] == 0.003
+    assert table["bonds, one by one: width", "C1-N2", "reference"] == 0.003
     assert table["motion", "crossings of φ, residue 2", "simulation"] == 5
 
 

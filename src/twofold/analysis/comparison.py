@@ -71,7 +71,6 @@ class Comparison:
     limit: float | None = None
     key: bool = False
     help: str = ""
-    noised: bool = False
     parts: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

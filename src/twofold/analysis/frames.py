@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,8 +13,6 @@ from twofold.analysis.uncertainty import block_groups, effective_size
 from twofold.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from twofold.ensemble import Ensemble
 
 Kind = Literal["samples", "simulation", "basin"]
@@ -29,9 +27,8 @@ class FrameSet:
     positions: (frames, beads, 3) nm; of a simulation, frames of a replica in order of time.
     weights: (frames,) or None for equal ones. replica: (frames,) or None.
     kind: "samples", "simulation" or "basin" (a simulation whose replicas started in one basin).
-    frame_ps: time between frames of a replica. noise: a function that gives the reference noised in the way that the
-    density of these frames is, or None. faults: what cannot be seen in the frames any more, as (how many, of how many):
-    samples that are not finite and so not among them, replicas that were stopped.
+    frame_ps: time between frames of a replica. faults: what cannot be seen in the frames any more, as (how many, of how
+    many): samples that are not finite and so not among them, replicas that were stopped.
     """
 
     positions: np.ndarray
@@ -39,7 +36,6 @@ class FrameSet:
     weights: np.ndarray | None = None
     replica: np.ndarray | None = None
     frame_ps: float | None = None
-    noise: Callable[[Ensemble], Ensemble] | None = None
     faults: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -72,9 +68,6 @@ class Reference:
     def size(self, frames: int) -> int:
         """The common size of draws for a set of which `frames` can be drawn."""
         return max(1, min(frames, drawable(self.other.weights), int(effective_size(self.held_out.weights))))
-
-    def noised(self, noise: Callable[[Ensemble], Ensemble]) -> Reference:
-        return replace(self, held_out=noise(self.held_out), other=noise(self.other))
 
 
 def reference_parts(held_out: Ensemble, training: Ensemble | None) -> Reference:

@@ -21,12 +21,9 @@ from twofold.analysis.uncertainty import block_groups, effective_size
 from twofold.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from twofold.analysis.comparison import Comparison, Estimate
     from twofold.analysis.frames import FrameSet, Reference
     from twofold.analysis.metrics import Metric
-    from twofold.ensemble import Ensemble
 
 TICA_BINS = 40
 
@@ -44,7 +41,6 @@ class Judge:
             )
         self.observables = observables_of(self.beads, reference.other, bins) + self._tica(tica)
         self.levels = levels_of(self.beads, reference)
-        self._versions: dict[Any, Reference] = {None: reference}
         self._seen: dict[Any, tuple[np.ndarray, np.ndarray, list[Metric]]] = {}
         self._parts: dict[Any, Part] = {}
         self._floors: dict[Any, Estimate] = {}
@@ -71,37 +67,26 @@ class Judge:
         text = f"Two slowest coordinates of the reference, at a lag of {slow.lag} frames."
         return [Observable("TICA", "shape", ("TIC1", "TIC2"), slow.values, chosen, help=text)]
 
-    def version(self, observable: Observable, noise: Callable[[Ensemble], Ensemble] | None) -> Any:
-        """Key of the reference that `observable` is compared with: None, or the noise."""
-        if noise is None or not observable.noised:
-            return None
-        if noise not in self._versions:
-            self._versions[noise] = self.reference.noised(noise)
-        return noise
-
-    def seen(self, observable: Observable, key: Any) -> tuple[np.ndarray, np.ndarray, list[Metric]]:
+    def seen(self, observable: Observable) -> tuple[np.ndarray, np.ndarray, list[Metric]]:
         """Values of the held-out and the other part, and the metrics whose bins they fix."""
-        place = (observable.name, key)
-        if place not in self._seen:
-            version = self._versions[key]
-            one, other = (observable.values(part.positions) for part in (version.held_out, version.other))
-            self._seen[place] = one, other, list(observable.metrics(np.concatenate([one, other])))
-        return self._seen[place]
+        if observable.name not in self._seen:
+            one, other = (observable.values(part.positions) for part in (self.reference.held_out, self.reference.other))
+            self._seen[observable.name] = one, other, list(observable.metrics(np.concatenate([one, other])))
+        return self._seen[observable.name]
 
-    def part(self, observable: Observable, key: Any, metric: Metric, which: int) -> Part:
-        place = (observable.name, key, metric.name, which)
+    def part(self, observable: Observable, metric: Metric, which: int) -> Part:
+        place = (observable.name, metric.name, which)
         if place not in self._parts:
-            version = self._versions[key]
-            part = (version.held_out, version.other)[which]
-            held, other, _ = self.seen(observable, key)
+            part = (self.reference.held_out, self.reference.other)[which]
+            held, other, _ = self.seen(observable)
             groups = block_groups(part.block, len(part))
             self._parts[place] = metric.part((held, other)[which], part.weights, groups)
         return self._parts[place]
 
-    def floor(self, observable: Observable, key: Any, metric: Metric, n: int, both: bool = False) -> Estimate:
-        place = (observable.name, key, metric.name, n, both)
+    def floor(self, observable: Observable, metric: Metric, n: int, both: bool = False) -> Estimate:
+        place = (observable.name, metric.name, n, both)
         if place not in self._floors:
-            held, other = (self.part(observable, key, metric, which) for which in (0, 1))
+            held, other = (self.part(observable, metric, which) for which in (0, 1))
             most = comparison.FLOOR_DRAWS
             self._floors[place] = comparison.estimate(
                 metric.statistic, other, held, n, self.rng(), n if both else None, most
@@ -141,10 +126,9 @@ class Judge:
         return self._worths[place]
 
     def _rows(self, observable: Observable, one: FrameSet) -> list[Comparison]:
-        key = self.version(observable, one.noise)
         values = observable.values(one.positions)
         weights, groups = one.all_weights(), one.groups()
-        held, _, chosen = self.seen(observable, key)
+        held, _, chosen = self.seen(observable)
         rows = []
         for metric in chosen:
             # The held-out part limits the size of histograms, whose noise it shares, but not that of means and widths.
@@ -153,13 +137,11 @@ class Judge:
             most = drawable(self.reference.other.weights)
             n = min(int(worth), most) if metric.moments else self.reference.size(int(worth))
             size = comparison.draw_size(n, worth, drawable(weights))
-            value = comparison.estimate(metric.statistic, part, self.part(observable, key, metric, 0), size, self.rng())
-            row = _labelled(observable, metric, value, self.floor(observable, key, metric, n), n)
+            value = comparison.estimate(metric.statistic, part, self.part(observable, metric, 0), size, self.rng())
+            row = _labelled(observable, metric, value, self.floor(observable, metric, n), n)
             if metric.name == "mean":
-                row = replace(
-                    row, parts=_columns(observable, values, weights, held, self._versions[key].held_out.weights)
-                )
-            rows.append(verdict.judge_distance(replace(row, noised=key is not None)))
+                row = replace(row, parts=_columns(observable, values, weights, held, self.reference.held_out.weights))
+            rows.append(verdict.judge_distance(row))
         return rows
 
     def _level_row(self, level: Level, one: FrameSet) -> Comparison:
@@ -181,16 +163,13 @@ class Judge:
         sizes = [drawable(s.all_weights()) for s in (one, two)]
         rows: list[Comparison] = []
         for observable in self.observables:
-            if observable.noised and one.noise is not two.noise:
-                continue  # One of them is blurred, the other not: they should differ.
             rows += self._pair_rows(observable, one, two)
         n = min((row.n for row in rows), default=self.reference.size(min(sizes)))
         result = verdict.overall(first, second, rows)
         return SetResult("pair", len(one) + len(two), float(min(sizes)), n, tuple(rows), result)
 
     def _pair_rows(self, observable: Observable, one: FrameSet, two: FrameSet) -> list[Comparison]:
-        key = self.version(observable, one.noise)
-        _, _, chosen = self.seen(observable, key)
+        _, _, chosen = self.seen(observable)
         sets = (one, two)
         values = [observable.values(s.positions) for s in sets]
         rows = []
@@ -202,7 +181,7 @@ class Judge:
                 comparison.draw_size(n, worth, drawable(s.all_weights())) for worth, s in zip(worths, sets, strict=True)
             )
             value = comparison.estimate(metric.statistic, parts[0], parts[1], a, self.rng(), b)
-            floor = self.floor(observable, key, metric, n, both=True)
+            floor = self.floor(observable, metric, n, both=True)
             rows.append(verdict.judge_distance(_labelled(observable, metric, value, floor, n, shared=False)))
         return rows
 

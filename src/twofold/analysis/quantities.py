@@ -26,8 +26,7 @@ class Observable:
     """One observable of a molecule.
 
     name, group: for tables. labels: one for each column. values: positions (frames, beads, 3) -> (frames, columns).
-    metrics: reference values (frames, columns) -> metrics. noised: stiff, so that it is compared with the noised
-    reference where the set is blurred. key: shown beside the verdict.
+    metrics: reference values (frames, columns) -> metrics. key: shown beside the verdict.
     """
 
     name: str
@@ -35,7 +34,6 @@ class Observable:
     labels: tuple[str, ...]
     values: Callable[[np.ndarray], np.ndarray]
     metrics: Callable[[np.ndarray], Sequence[Metric]]
-    noised: bool = False
     key: bool = False
     help: str = ""
 
@@ -138,7 +136,6 @@ def _stiff(beads: Beads) -> list[Observable]:
                 bead_labels(beads, beads.bonds),
                 lambda x: observables.distances(x, beads.bonds),
                 lambda ref: (metrics.line_wasserstein(ref, "nm"), metrics.mean_shift("nm"), metrics.width_change()),
-                noised=True,
                 key=True,
                 help="Bond lengths: distance of the distributions, largest shift of a mean, largest change of a width.",
             )
@@ -152,7 +149,6 @@ def _stiff(beads: Beads) -> list[Observable]:
                 bead_labels(beads, triples),
                 lambda x: observables.angles(x, triples),
                 lambda ref: (metrics.line_js(ref), metrics.mean_shift("rad"), metrics.width_change()),
-                noised=True,
                 help="Angles between bonds.",
             )
         )

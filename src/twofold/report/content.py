@@ -12,12 +12,11 @@ import numpy as np
 from twofold.beads import Beads
 from twofold.diagnosis.checks import Diagnosis
 
-SetKey = Literal["reference", "samples", "simulation", "basin", "noised"]
+SetKey = Literal["reference", "samples", "simulation", "basin"]
 State = Literal["agree", "close", "differ", "unknown"]
 
 SET_NAMES: dict[str, str] = {
     "reference": "reference",
-    "noised": "reference with noise σ*",  # noqa: RUF001
     "samples": "samples",
     "simulation": "simulation",
     "basin": "simulation from one basin",
@@ -34,8 +33,8 @@ STATE_WORDS: dict[str, str] = {
 class StructureSet:
     """Structures of one origin, thinned for drawing (some ten thousand frames are plenty).
 
-    `key` gives colour and place: "reference", "samples", "simulation" (started from samples), "basin" (a simulation
-    whose replicas all started in one basin) or "noised" (the reference blurred at sigma*).
+    `key` gives colour and place: "reference", "samples", "simulation" (started from samples) or "basin" (a simulation
+    whose replicas all started in one basin).
     """
 
     key: SetKey

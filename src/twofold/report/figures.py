@@ -155,7 +155,7 @@ def _density_panel(
 
 def bond_distributions(content: ReportContent) -> Figure | None:
     """Bonds and angles: one panel a kind."""
-    sets = list(content.drawn("reference", "noised", "samples", "simulation"))
+    sets = list(content.drawn("reference", "samples", "simulation"))
     if not sets or not len(content.beads.bonds):
         return None
     panels = []
@@ -168,7 +168,7 @@ def bond_distributions(content: ReportContent) -> Figure | None:
     first = panels[:few] + panels[bonds : bonds + 6 - few]
     rest = panels[few:bonds] + panels[bonds + 6 - few :]
     caption = "Probability densities; bonds and angles of one kind (equal bead names) share a panel."
-    if content.set("noised") is None and content.sigma_scan is not None:
+    if content.sigma_scan is not None:
         caption += " Frames of simulations were freed of the noise of σ* first."  # noqa: RUF001
     return Figure("Bonds and angles", first, caption, [item.key for item in sets], rest)
 
@@ -200,16 +200,13 @@ def pair_parity(content: ReportContent) -> Figure | None:
     pairs = np.stack(np.triu_indices(len(content.beads), 1), 1)
     if len(pairs) > 600:
         pairs = pairs[np.unique(np.linspace(0, len(pairs) - 1, 600).astype(int))]
-    blurred = content.set("noised")
-    truth = {key: _moments(blurred or reference, pairs) for key in ("simulation", "basin")}
-    truth["samples"] = _moments(reference, pairs)
-    mean = truth["samples"][0]
-    found = [(item, truth[item.key], _moments(item, pairs)) for item in sets]
+    mean, width = _moments(reference, pairs)
+    found = [(item, _moments(item, pairs)) for item in sets]
     across = (float(mean.min()) - 0.02, float(mean.max()) + 0.02)
     panels = []
     for title, label, values in (
-        ("mean distance, model − reference", "pm", [(item, 1e3 * (own[0] - true[0])) for item, true, own in found]),  # noqa: RUF001
-        ("width, model / reference − 1", "%", [(item, 100 * (own[1] / true[1] - 1)) for item, true, own in found]),  # noqa: RUF001
+        ("mean distance, model − reference", "pm", [(item, 1e3 * (own[0] - mean)) for item, own in found]),  # noqa: RUF001
+        ("width, model / reference − 1", "%", [(item, 100 * (own[1] / width - 1)) for item, own in found]),  # noqa: RUF001
     ):
         low, high = (float(edge([edge(value) for _, value in values])) for edge in (np.min, np.max))
         margin = 0.12 * max(high, -low, high - low, 1e-3)
@@ -224,8 +221,6 @@ def pair_parity(content: ReportContent) -> Figure | None:
     caption = (
         "Each mark is one pair of beads; on the zero line mean and standard deviation equal those of the reference."
     )
-    if blurred is not None:
-        caption += " The simulation is compared with the reference at its own noise level σ*."  # noqa: RUF001
     return Figure("Pair distances", panels, caption, [item.key for item in sets], kind="panels wide")
 
 

@@ -95,8 +95,6 @@ def _metric(first: str, second: str, row: Mapping[str, Any]) -> Metric:
         return None if row[name] is None else factor * row[name]
 
     help_text = str(row.get("help") or "")
-    if row.get("noised"):
-        help_text += " Compared with the reference at the noise level of the simulation."
     return Metric(
         group=GROUPS.get(row["group"], str(row["group"])),
         name=titled(row["name"]),
@@ -139,12 +137,11 @@ def _columns(table: Mapping[str, Any]) -> list[Observable]:
     found: dict[tuple[str, str, str], Observable] = {}
     for name, result in table.get("sets", {}).items():
         for row in result["quantities"]:
-            against = "noised" if row.get("noised") else "reference"
             for label, numbers in (row.get("parts") or {}).items():
                 for kind in ("mean", "width"):
                     group = f"{row['name'].split()[0]}, one by one: {kind}"
                     unit = row.get("unit") or ""
-                    for key, entry in ((against, f"reference_{kind}"), (name, kind)):
+                    for key, entry in (("reference", f"reference_{kind}"), (name, kind)):
                         found[group, label, key] = Observable(group, label, key, numbers[entry], None, unit)
     return list(found.values())
 
