@@ -89,21 +89,22 @@ def quantity(result: dict[str, Any], name: str) -> dict[str, Any]:
     return next(row for row in result["quantities"] if row["name"] == name)
 
 
-def fit_ala2(out: Path, **settings: Any) -> Model:
-    """The model of the packaged alanine dipeptide in the run folder `out`; fitted (to its end) unless it is there."""
-    if not (RunFolder(out).model / "model.json").is_file():
-        data = packaged.ala2()
-        fitting.fit(
-            data.topology,
-            data.training,
-            held_out=data.held_out,
-            weights=data.weights(),
-            temperature=data.temperature,
-            out=out,
-            resume=RunFolder(out).checkpoint.is_file(),
-            **settings,
-        )
+def fit_once(out: Path, *files: Any, **settings: Any) -> Model:
+    """The model in the run folder `out`, by `twofold.fit` of these files; one that is there is read back.
+
+    A fit that was interrupted is taken to its end.
+    """
+    run = RunFolder(out)
+    if not (run.model / "model.json").is_file():
+        fitting.fit(*files, out=out, resume=run.checkpoint.is_file(), **settings)
     return fitting.load(out)
+
+
+def fit_ala2(out: Path, **settings: Any) -> Model:
+    """The model of the packaged alanine dipeptide in the run folder `out`; fitted once."""
+    data = packaged.ala2()
+    reading = {"held_out": data.held_out, "weights": data.weights(), "temperature": data.temperature}
+    return fit_once(out, data.topology, data.training, **reading, **settings)
 
 
 def scored(

@@ -16,12 +16,22 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import Folder, command_line, fit_ala2, header, publish, quadrature, quantity, scored, spread, table
+from common import (
+    Folder,
+    command_line,
+    fit_ala2,
+    fit_once,
+    header,
+    publish,
+    quadrature,
+    quantity,
+    scored,
+    spread,
+    table,
+)
 
-from twofold import fitting
 from twofold.architectures import LANDSCAPE, SMALL_CHAIN
 from twofold.model import Model
-from twofold.run_folder import RunFolder
 from twofold.systems.toys import LANDSCAPES
 
 
@@ -151,9 +161,7 @@ def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) ->
 
 def fit_landscape(name: str, out: Path, frames: int, settings: dict[str, Any]) -> Model:
     """The model of a landscape; its reference is made of as many frames as the training set, from chains of its own."""
-    if not (RunFolder(out).model / "model.json").is_file():
-        fitting.fit(name, out=out, frames=2 * frames, held_out_fraction=0.5, **settings)
-    return fitting.load(out)
+    return fit_once(out, name, frames=2 * frames, held_out_fraction=0.5, **settings)
 
 
 def _level(model: Model, method: Method) -> float | None:

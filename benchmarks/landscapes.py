@@ -17,9 +17,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tyro
-from common import Folder, boltzmann, command_line, header, publish, quadrature, spread, table
+from common import Folder, boltzmann, command_line, fit_once, header, publish, quadrature, spread, table
 
-from twofold import fitting
 from twofold.analysis.divergence import js_2d, pmf_error_2d
 from twofold.analysis.uncertainty import jackknife
 from twofold.model import Model
@@ -67,9 +66,7 @@ def main(
 
 def fitted(name: str, out: Path, frames: int, seed: int, steps: int) -> Model:
     """A model of `frames` training frames by the default recipe; a finished fit is read back."""
-    if not (RunFolder(out).model / "model.json").is_file():
-        fitting.fit(name, out=out, frames=frames * 5 // 4, held_out_fraction=0.2, seed=seed, steps=steps)
-    return fitting.load(out)
+    return fit_once(out, name, frames=frames * 5 // 4, held_out_fraction=0.2, seed=seed, steps=steps)
 
 
 def compared(points: np.ndarray, reference: np.ndarray, landscape: Landscape) -> Scores:

@@ -17,12 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from common import Folder, command_line, header, publish, quantity, scored, spread, table
+from common import Folder, command_line, fit_once, header, publish, quantity, scored, spread, table
 from jaxtyping import Array
 
-from twofold import fitting
 from twofold.model import Model
-from twofold.run_folder import RunFolder
 from twofold.systems.clusters import CLUSTERS, Cluster
 from twofold.units import thermal_energy
 
@@ -76,9 +74,7 @@ COLUMNS = ("frames", "labels", *(f"{sigma:g}" for sigma in LEVELS))
 
 def fitted(out: Path, frames: int, seed: int, **settings: Any) -> Model:
     """A model of so many frames, with as many again held out; a finished fit is read back."""
-    if not (RunFolder(out).model / "model.json").is_file():
-        fitting.fit("lj13", out=out, frames=2 * frames, held_out_fraction=0.5, seed=seed, **settings)
-    return fitting.load(out)
+    return fit_once(out, "lj13", frames=2 * frames, held_out_fraction=0.5, seed=seed, **settings)
 
 
 def exact_scores(cluster: Cluster, positions: np.ndarray, sigma: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

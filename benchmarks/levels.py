@@ -2,8 +2,8 @@
 
     python benchmarks/levels.py runs/bench-levels --write benchmarks/levels.md
 
-Every seed fits a model that learns noise down to the first level, then simulates at each of the levels and at sigma*,
-from samples and from the basin phi < 0. Levels are given by how much they blur bonds, on average over the bonds.
+Every seed fits a model that learns noise down to the first level, then simulates at each of the levels, from samples
+and from the basin phi < 0. Levels are given by how much they blur bonds, on average over the bonds.
 """
 
 from __future__ import annotations

@@ -17,16 +17,18 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import Folder, command_line, header, publish, table
+from common import Folder, command_line, fit_once, header, publish, table
 
-from twofold import fitting
+from twofold.analysis.divergence import total_variation
 from twofold.analysis.observables import distances
 from twofold.ensemble import Ensemble
 from twofold.files.readers import read_trajectory
 from twofold.files.trajectories import read_positions, write_trajectory
 from twofold.force_check import measure_forces
 from twofold.model import Model
+from twofold.molecular_dynamics import deblurred, simulated_with
 from twofold.run_folder import RunFolder
+from twofold.simulation.export import record_ensemble
 from twofold.units import energy_factor, length_factor
 
 MOLECULES = (
@@ -99,11 +101,8 @@ class Work:
         return read_trajectory(None, self.archive, temperature=TEMPERATURE, theory=theory)
 
     def model(self) -> Model:
-        """The model, fitted unless it is there."""
-        run = self.folder / "run"
-        if not (RunFolder(run).model / "model.json").is_file():
-            fitting.fit(self.archive, temperature=TEMPERATURE, out=run, **self.settings)
-        return fitting.load(run)
+        """The model, fitted once."""
+        return fit_once(self.folder / "run", self.archive, temperature=TEMPERATURE, **self.settings)
 
     def judges(self, held_out: Ensemble) -> Ensemble:
         """Frames that training did not see."""
@@ -144,9 +143,6 @@ def row(work: Work, simulation: dict[str, Any]) -> tuple[Any, ...]:
 
 def freed(model: Model, path: Path) -> np.ndarray:
     """Frames of a simulation without the blur of its noise."""
-    from twofold.molecular_dynamics import deblurred, simulated_with
-    from twofold.simulation.export import record_ensemble
-
     files, head = simulated_with(model, path)
     return deblurred(model, record_ensemble(files.record).positions, head.notes)
 
@@ -169,9 +165,9 @@ def variations(found: np.ndarray | None, training: Ensemble, judges: Ensemble) -
         exact = histogram(judges.positions, pairs, edges)
         draws = [found[rng.choice(len(found), number, replace=False)] for _ in range(DRAWS)]
         names.append(name)
-        values.append(np.mean([variation(histogram(one, pairs, edges), exact) for one in draws]))
+        values.append(np.mean([total_variation(histogram(one, pairs, edges), exact) for one in draws]))
         few = training.positions[rng.choice(len(training), number, replace=False)]
-        floors.append(variation(histogram(few, pairs, edges), exact))
+        floors.append(total_variation(histogram(few, pairs, edges), exact))
     mean, floor = float(np.mean(values)), float(np.mean(floors))
     worst = int(np.argmax(np.array(values) / np.array(floors)))
     return f"{mean:.3f} ({mean / floor:.2f})", f"{names[worst]} {values[worst] / floors[worst]:.2f}"
@@ -187,14 +183,8 @@ def pair_types(frames: Ensemble) -> dict[str, np.ndarray]:
 
 
 def histogram(positions: np.ndarray, pairs: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Shares of all distances of the pairs."""
-    counts = np.histogram(distances(positions, pairs), edges)[0]
-    return counts / counts.sum()
-
-
-def variation(one: np.ndarray, other: np.ndarray) -> float:
-    """Total variation."""
-    return float(0.5 * np.abs(one - other).sum())
+    """Counts of all distances of the pairs."""
+    return np.histogram(distances(positions, pairs), edges)[0]
 
 
 def bond_error(found: np.ndarray | None, judges: Ensemble) -> str:

@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from common import Folder, command_line, header, publish, quantity, scored, spread, table
-
-from twofold import fitting
-from twofold.run_folder import RunFolder
+from common import Folder, command_line, fit_once, header, publish, quantity, scored, spread, table
 
 RESIDUES = ("LEU2", "ALA3", "LEU4")
 HELD_OUT = range(16, 20)
@@ -74,22 +71,18 @@ def one_run(
     data: Path, folder: Path, architecture: str, seed: int, budget: dict[str, Any], amounts: dict[str, Any]
 ) -> dict[str, Any]:
     """Fit, sample, simulate and score; a finished run is read back."""
-    run = RunFolder(folder / "run")
     files = [data / f"pentapeptide-{number:02d}-500ns-impl-solv.xtc" for number in range(20)]
-    if not (run.model / "model.json").is_file():
-        fitting.fit(
-            data / "pentapeptide-impl-solv.pdb",
-            [file for number, file in enumerate(files) if number not in HELD_OUT],
-            held_out=[files[number] for number in HELD_OUT],
-            beads="backbone+cb",
-            temperature=300.0,
-            out=run.path,
-            seed=seed,
-            architecture=architecture,
-            resume=run.checkpoint.is_file(),
-            **budget,
-        )
-    model = fitting.load(run.path)
+    model = fit_once(
+        folder / "run",
+        data / "pentapeptide-impl-solv.pdb",
+        [file for number, file in enumerate(files) if number not in HELD_OUT],
+        held_out=[files[number] for number in HELD_OUT],
+        beads="backbone+cb",
+        temperature=300.0,
+        seed=seed,
+        architecture=architecture,
+        **budget,
+    )
     metrics = scored(folder, model, seed=seed, **amounts)
     return {"metrics": metrics, "report": model.report}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,10 @@ class LadderForceField(CoarseForceField):
         """Energies in kJ/mol, up to a constant of each level, and forces in kJ/mol/nm."""
 
         def energy(one: Float[Array, "beads 3"], level: Array) -> Array:
-            return self.network.of_positions(None, self.chart, one, level)
+            return replace(self, sigma=level).energy(one)
 
-        with jax.default_matmul_precision("float32"):
-            energies, gradients = jax.vmap(jax.value_and_grad(energy))(positions, self.levels)
-        return self.thermal * energies, -self.thermal * gradients
+        energies, gradients = jax.vmap(jax.value_and_grad(energy))(positions, self.levels)
+        return energies, -gradients
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,7 @@ def simulated_with(model: Model, path: str | Path) -> tuple[Outputs, Header]:
     files = Outputs.at(path)
     if not files.record.is_file():
         raise UserError(f"no record {files.record}", "the HDF5 file that twofold simulate wrote beside it", "keep both")
-    with Record.open(files.record) as record:
-        header = record.header
-    if header.notes.get("model") != model.identity:
-        raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
+    header = _header(model, files)
     if abs(header.settings.temperature - model.temperature) > 0.5:
         found = f"{path} was simulated at {header.settings.temperature:g} K"
         raise UserError(found, f"{model.temperature:g} K, as the reference")
@@ -129,7 +126,7 @@ def simulate_model(
             check_target(path)
     if replicas is not None and replicas < 1:
         raise UserError(f"{replicas} replicas", "at least one")
-    before = _before(files.record, model) if resume else None
+    before = _header(model, files) if resume else None
     began_as = {"kind": "basin" if start_basin else "simulation", "start": start_basin or _described(start)}
     field: dict[str, Any] = {
         "sigma": sigma,
@@ -158,9 +155,9 @@ def simulate_model(
     extrapolated = notes.get("deblur") == "forces"
     noise = [None] if extrapolated else levels
     positions = None if before else _starts(model, number, noise, start, start_basin, settings.seed)
-    one = model.force_field(levels[0], extrapolated=extrapolated)
+    alone = len(levels) == 1
     summary = simulate(
-        model.ladder(levels, number) if len(levels) > 1 else one,
+        model.force_field(levels[0], extrapolated=extrapolated) if alone else model.ladder(levels, number),
         positions,
         settings,
         files.record,
@@ -236,12 +233,13 @@ def _export(files: Outputs, *, overwrite: bool) -> None:
         export_trajectory(files.record, files.trajectory, overwrite=overwrite)
 
 
-def _before(path: Path, model: Model) -> Header:
-    """Raises UserError for a record that another model made."""
-    with Record.open(path) as record:
+def _header(model: Model, files: Outputs) -> Header:
+    """What the record says of itself. Raises UserError for one that another model made."""
+    with Record.open(files.record) as record:
         header = record.header
-    if header.notes.get("model", model.identity) != model.identity:
-        raise UserError(f"{path} was made with another model", "a simulation of this run", "check the run folder")
+    if header.notes.get("model") != model.identity:
+        found = f"{files.trajectory} was made with another model"
+        raise UserError(found, "a simulation of this run", "check the run folder")
     return header
 
 

@@ -54,6 +54,15 @@ def test_positions_may_be_an_array_of_atoms(files, tmp_path):
     assert read.source["forces"] == expected.source["forces"]
 
 
+def test_files_may_state_units_of_their_own(files, tmp_path):
+    np.savez(tmp_path / "positions.npz", positions=10 * ATOMS, length_unit="angstrom")
+    np.savez(tmp_path / "atoms.npz", forces=FORCES * TO_KJ, energy_unit="kj/mol", length_unit="nm")
+    read = read_trajectory(files[0], tmp_path / "positions.npz", temperature=300, forces=tmp_path / "atoms.npz")
+    expected = read_trajectory(*files, temperature=300, forces=tmp_path / "atoms.npy", **UNITS)
+    np.testing.assert_allclose(read.forces.sum(1), expected.forces.sum(1), rtol=1e-3, atol=1e-2)
+    assert read.source["forces"] == expected.source["forces"]
+
+
 def test_forces_of_the_frames_that_are_kept(files, tmp_path):
     kept = np.concatenate([np.arange(0, 25, 4), np.arange(25, FRAMES, 4)])
     np.save(tmp_path / "kept.npy", FORCES[kept][:, peptides.BACKBONE])

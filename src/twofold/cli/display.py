@@ -87,9 +87,8 @@ def simulation_lines(summary: Any) -> list[str]:
         lines.append(f"trades taken between neighbouring levels, from sigma up: {shares} %")
     for place, count in enumerate(summary.copies_stopped):
         if count:
-            lines.append(
-                f"{count} of {summary.replicas} copies at level {place + 1} above sigma stopped; try fewer levels"
-            )
+            where = f"at level {place + 1} above sigma"
+            lines.append(f"{count} of {summary.replicas} copies {where} stopped; lower --exchange-largest")
     if step.note:
         lines.append(step.note)
     for stop in summary.stops[:10]:

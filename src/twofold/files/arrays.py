@@ -15,6 +15,7 @@ from twofold.units import energy_factor, length_factor
 
 ARRAYS = (".npy", ".npz")
 POSITION_KEYS = ("positions", "coordinates", "coords", "xyz")
+EXAMPLES = {"length": "nm or angstrom", "energy": "kj/mol or kcal/mol"}
 RUN_KEYS = ("run", "trajectory")
 
 
@@ -44,11 +45,8 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
     """
     path = check_file(Path(path))
     content = {"positions": load_array(path)} if path.suffix.lower() == ".npy" else load_archive(path)
-    length_unit = stated_unit(path, content, "length", length_unit)
-    if length_unit is None:
-        raise UserError(f"{path} does not state its unit of length", "", "state it, e.g. --length-unit nm or angstrom")
+    length = length_factor(needed_unit(path, content, "length", length_unit))
     energy_unit = stated_unit(path, content, "energy", energy_unit)
-    length = length_factor(length_unit)
     positions = _positions(path, content)
     forces = content.get("forces")
     if forces is not None and forces.shape != positions.shape:
@@ -81,6 +79,14 @@ def stated_unit(path: Path, content: dict[str, np.ndarray], of: str, given: str 
             f"{path} states its unit of {of}, {stated}, and --{of}-unit says {given}", "the same", "drop one of them"
         )
     return stated or given
+
+
+def needed_unit(path: Path, content: dict[str, np.ndarray], of: str, given: str | None) -> str:
+    """As `stated_unit`, and raises UserError where there is none."""
+    found = stated_unit(path, content, of, given)
+    if found is None:
+        raise UserError(f"{path} does not state its unit of {of}", "", f"state it, e.g. --{of}-unit {EXAMPLES[of]}")
+    return found
 
 
 def _positions(path: Path, content: dict[str, np.ndarray]) -> np.ndarray:

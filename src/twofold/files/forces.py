@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.errors import UserError
-from twofold.files.arrays import ARRAYS, read_arrays, stated_unit
+from twofold.files.arrays import ARRAYS, needed_unit, read_arrays
 from twofold.files.checks import check_file
 from twofold.files.frames import Frames, extension, iterate
 from twofold.files.numpy_files import first_of, load_archive, load_array
@@ -28,12 +28,15 @@ SEEN = 1000
 
 @dataclass(frozen=True)
 class GivenForces:
-    """values: (frames, atoms or beads, 3) in the unit of the file at `path`; `factor` makes them kJ/mol/nm."""
+    """values: (frames, atoms or beads, 3) in the unit of the file at `path`; `factor` makes them kJ/mol/nm.
+
+    length_unit: as it was asked for, which the arrays of positions beside them may need; None where files state theirs.
+    """
 
     path: Path
     values: np.ndarray
     factor: float
-    length_unit: str
+    length_unit: str | None = None
 
 
 def read_forces(path: str | Path, length_unit: str | None = None, energy_unit: str | None = None) -> GivenForces:
@@ -47,15 +50,9 @@ def read_forces(path: str | Path, length_unit: str | None = None, energy_unit: s
     if values is None or values.ndim != 3 or values.shape[2] != 3 or values.dtype.kind not in "fiu":
         found = f"arrays {', '.join(content)}" if values is None else f"forces of shape {values.shape}"
         raise UserError(f"{path} with {found}", "forces of shape (frames, particles, 3)", "check the file")
-    energy, length = (_unit(path, content, of, unit) for of, unit in (("energy", energy_unit), ("length", length_unit)))
-    return GivenForces(path, values, energy_factor(energy) / length_factor(length), length)
-
-
-def _unit(path: Path, content: dict[str, Any], of: str, given: str | None) -> str:
-    found = stated_unit(path, content, of, given)
-    if found is None:
-        raise UserError(f"{path} does not state its unit of {of}", "", f"state it with --{of}-unit")
-    return found
+    energy = energy_factor(needed_unit(path, content, "energy", energy_unit))
+    length = length_factor(needed_unit(path, content, "length", length_unit))
+    return GivenForces(path, values, energy / length, length_unit)
 
 
 def with_forces(
@@ -96,7 +93,7 @@ def _with_map(particles: Particles, file: Path, given: GivenForces, frames: int)
     return particles.with_force_map(seen.positions, forces, seen.box)
 
 
-def _first_frames(file: Path, topology: mdtraj.Topology, length_unit: str) -> Frames:
+def _first_frames(file: Path, topology: mdtraj.Topology, length_unit: str | None) -> Frames:
     """All atoms of some frames."""
     if extension(file) in ARRAYS:
         arrays = read_arrays(file, length_unit)

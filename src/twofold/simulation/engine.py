@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from twofold.simulation.exchange import Ladder, trade
 from twofold.simulation.force_field import ForceField, curvature_along
-from twofold.simulation.integrators import SCHEMES, Langevin, State
+from twofold.simulation.integrators import SCHEMES, Langevin, State, choose
 from twofold.simulation.region import Region, Stops, diagnose, inside
 from twofold.units import BOLTZMANN
 
@@ -84,10 +84,7 @@ def accept(dynamics: Dynamics, old: State, new: State, stops: Stops, step: Int[A
 
     stops = jax.lax.cond(jnp.any(stopped), note, lambda stops: stops, stops)
 
-    def choose(before: Array, after: Array) -> Array:
-        return jnp.where(fine.reshape(-1, *[1] * (after.ndim - 1)), after, before)
-
-    return jax.tree.map(choose, old, new), stops
+    return choose(fine, new, old), stops
 
 
 @eqx.filter_jit

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from twofold.simulation.force_field import ForceField
-from twofold.simulation.integrators import State, init
+from twofold.simulation.integrators import State, choose, init
 
 
 class Ladder(eqx.Module):
@@ -73,11 +73,8 @@ def trade(
     able = running & allowed(crossed)
     taken = (partner != walker) & able & able[partner] & (jnp.log(chance) < -cost)
 
-    def choose(before: Array, after: Array) -> Array:
-        return jnp.where(taken.reshape(-1, *[1] * (after.ndim - 1)), after, before)
-
     upwards = (taken & (partner > walker)).reshape(ladder.rungs, -1)
-    return Trade(jax.tree.map(choose, state, crossed), jnp.sum(upwards, axis=1, dtype=jnp.int32)[:-1])
+    return Trade(choose(taken, crossed, state), jnp.sum(upwards, axis=1, dtype=jnp.int32)[:-1])
 
 
 def acceptance(taken: np.ndarray, frames: int, replicas: int) -> tuple[float, ...]:

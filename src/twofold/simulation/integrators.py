@@ -25,7 +25,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from twofold.simulation.force_field import ForceField, energies_and_forces
 from twofold.units import thermal_energy
@@ -38,6 +38,15 @@ class State(NamedTuple):
     velocities: Float[Array, "replicas beads 3"]  # nm/ps
     forces: Float[Array, "replicas beads 3"]  # kJ/mol/nm, at the positions
     potential: Float[Array, " replicas"]  # kJ/mol, at the positions
+
+
+def choose(which: Bool[Array, " replicas"], new: State, old: State) -> State:
+    """The new state of the replicas in `which`, the old one of the others."""
+
+    def one(after: Array, before: Array) -> Array:
+        return jnp.where(which.reshape(-1, *[1] * (after.ndim - 1)), after, before)
+
+    return jax.tree.map(one, new, old)
 
 
 class Langevin(NamedTuple):
