@@ -16,10 +16,15 @@ import numpy as np
 import tyro
 
 from twofold import evaluation, fitting, packaged
-from twofold.files.trajectories import write_trajectory
+from twofold.ensemble import Ensemble
+from twofold.files.trajectories import read_positions, write_trajectory
 from twofold.model import Model
+from twofold.molecular_dynamics import deblurred, simulated_with
 from twofold.run_folder import RunFolder, versions
+from twofold.simulation.export import record_ensemble
 from twofold.systems.landscape import Landscape
+from twofold.training.fit import fit_ensembles, resume_fit
+from twofold.training.settings import load_settings
 from twofold.units import thermal_energy
 
 Folder = Annotated[
@@ -100,6 +105,16 @@ def fit_once(out: Path, *files: Any, **settings: Any) -> Model:
     return fitting.load(out)
 
 
+def fit_frames(out: Path, training: Ensemble, held_out: Ensemble, **settings: Any) -> Model:
+    """As `fit_once`, of frames that are there already."""
+    run = RunFolder(out)
+    if not (run.model / "model.json").is_file():
+        if run.checkpoint.is_file():
+            return resume_fit(out)
+        return fit_ensembles(training, held_out, out, load_settings(None, **settings))
+    return fitting.load(out)
+
+
 def fit_ala2(out: Path, **settings: Any) -> Model:
     """The model of the packaged alanine dipeptide in the run folder `out`; fitted once."""
     data = packaged.ala2()
@@ -128,8 +143,35 @@ def scored(
             **settings,
         )
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    summary = json.loads((folder / "simulation.json").read_text(encoding="utf-8"))
-    return metrics | {"simulations": {"simulation": summary}}
+    return metrics | {"simulations": {"simulation": read_summary(folder / "simulation.dcd")}}
+
+
+def read_summary(simulation: Path) -> dict[str, Any]:
+    """What a simulation came to: stable replicas, speed."""
+    return json.loads(simulation.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def freed(model: Model, simulation: Path) -> np.ndarray:
+    """Frames of a simulation without the blur of its noise."""
+    files, head = simulated_with(model, simulation)
+    return deblurred(model, record_ensemble(files.record).positions, head.notes)
+
+
+def both_sets(
+    folder: Path, model: Model, *, samples: int, seed: int, simulation: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Samples, frames of a simulation without its noise (None where there are none), and how many replicas were stable.
+
+    What is in the folder is not made again.
+    """
+    drawn, moved = folder / "samples.dcd", folder / "simulation.dcd"
+    if not drawn.is_file():
+        write_trajectory(drawn, model.sample(samples, seed=seed).positions, model.beads)
+    if not moved.with_suffix(".json").is_file():
+        model.simulate(moved, seed=seed, **simulation)
+    summary = read_summary(moved)
+    frames = freed(model, moved) if moved.is_file() else None
+    return read_positions(drawn, model.beads), frames, f"{summary['stable']}/{summary['replicas']}"
 
 
 def quadrature(model: Model, landscape: Landscape) -> float:

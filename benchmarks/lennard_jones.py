@@ -1,8 +1,8 @@
-"""Forces as labels on thirteen Lennard-Jones particles: errors of the score, and samples and simulations.
+"""Forces as labels on Lennard-Jones particles: errors of the score of thirteen, samples and simulations of 13 and 55.
 
-    python benchmarks/lennard_jones.py runs/bench-lj13 --write benchmarks/lennard_jones.md
+    python benchmarks/lennard_jones.py runs/bench-lj --write benchmarks/lennard_jones.md
 
-The same energy is trained on the noise alone, on forces alone and on their mixture, with 100, 1,000 and 10,000 frames.
+The same energy is trained on the noise alone, on forces alone and on their mixtures, with 100, 1,000 and 10,000 frames.
 The exact score of the noised density is known by averaging over the posterior of the clean frame given the noised one:
 a chain that starts from the frame that was noised starts from an exact draw of it.
 """
@@ -26,7 +26,12 @@ from twofold.units import thermal_energy
 
 LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """nm; the minimum of a pair is at 1 nm."""
-LABELS = {"noise": "none", "forces": "only", "mixture": "auto"}
+LABELS: dict[str, dict[str, Any]] = {
+    "noise": {"forces": "none"},
+    "forces": {"forces": "only"},
+    "mixture": {"forces": "auto"},
+    "matrix": {"forces": "auto", "force_mixture": "matrix"},
+}
 POINTS = 256
 MEAN_SQUARE = 219.0
 """Mean square of a component of the force in kT/nm."""
@@ -38,43 +43,51 @@ def main(
     folder: Folder,
     /,
     frames: tuple[int, ...] = (100, 1000, 10_000),
-    updates: int = 4000,
-    long_updates: int = 15_000,
+    updates: int = 6000,
+    batch: int = 64,
+    clusters: tuple[str, ...] = ("lj13", "lj55"),
+    long_updates: tuple[int, ...] = (40_000, 6000),
     seeds: int = 3,
     samples: int = 10_000,
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its tables."""
-    lines = header("Thirteen Lennard-Jones particles", command_line())
-    cluster = CLUSTERS["lj13"]
-    unseen = cluster.ensemble(POINTS, 10_000).positions
-    exact = [exact_scores(cluster, unseen, sigma, seed) for seed, sigma in enumerate(LEVELS)]
+    lines = header("Lennard-Jones particles", command_line())
     rows = []
+    exact = known_scores() if frames else []
     for number in frames:
-        for name, forces in LABELS.items():
-            found = [
-                errors(fitted(folder / f"{name}-{number}-{seed}", number, seed, steps=updates, forces=forces), exact)
-                for seed in range(seeds)
-            ]
+        for name, labels in LABELS.items():
+            found = []
+            for seed in range(seeds):
+                out = folder / f"{name}-{number}-{seed}"
+                found.append(errors(fitted("lj13", out, number, seed, steps=updates, batch=batch, **labels), exact))
             rows.append((number, name, *(spread(column, 3) for column in zip(*found, strict=True))))
             print("\n".join(table(COLUMNS, rows)), flush=True)
     lines += [
-        f"{updates} updates each. Mean square of the error of the score over that of the exact score, at "
-        f"{POINTS} unseen frames with noise of sigma nm (1 nm: the minimum of a pair). Mean ± standard error over "
-        f"{seeds} seeds.",
+        f"LJ-13, {updates} updates of {batch} frames each. Mean square of the error of the score over that of the "
+        f"exact score, at {POINTS} unseen frames with noise of sigma nm (1 nm: the minimum of a pair). Mean ± standard "
+        f"error over {seeds} seeds.",
         "",
         *table(COLUMNS, rows),
-        *judged(folder, long_updates, samples),
     ]
+    for name, number in zip(clusters, long_updates, strict=True):
+        lines += judged(name, folder / name, number, batch, samples)
     publish(lines, write)
 
 
 COLUMNS = ("frames", "labels", *(f"{sigma:g}" for sigma in LEVELS))
 
 
-def fitted(out: Path, frames: int, seed: int, **settings: Any) -> Model:
+def fitted(cluster: str, out: Path, frames: int, seed: int, **settings: Any) -> Model:
     """A model of so many frames, with as many again held out; a finished fit is read back."""
-    return fit_once(out, "lj13", frames=2 * frames, held_out_fraction=0.5, seed=seed, **settings)
+    return fit_once(out, cluster, frames=2 * frames, held_out_fraction=0.5, seed=seed, **settings)
+
+
+def known_scores() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Noised unseen frames and the exact scores there, by level."""
+    cluster = CLUSTERS["lj13"]
+    unseen = cluster.ensemble(POINTS, 10_000).positions
+    return [exact_scores(cluster, unseen, sigma, seed) for seed, sigma in enumerate(LEVELS)]
 
 
 def exact_scores(cluster: Cluster, positions: np.ndarray, sigma: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,26 +152,25 @@ def errors(model: Model, exact: list[tuple[np.ndarray, np.ndarray]]) -> list[flo
     return found
 
 
-def judged(folder: Path, updates: int, samples: int) -> list[str]:
-    """Samples and simulation of the mixture, trained longer, against reference chains."""
-    out = folder / "long"
-    model = fitted(out / "run", 10_000, 0, steps=updates)
+def judged(name: str, out: Path, updates: int, batch: int, samples: int) -> list[str]:
+    """Samples and simulation of a cluster by the mixture, trained longer, against reference chains."""
+    model = fitted(name, out / "run", 10_000, 0, steps=updates, batch=batch)
     simulation = {"replicas": 100, "length_ps": 200.0, "frame_ps": 2.0}
     metrics = scored(out, model, samples=samples, seed=0, simulation=simulation)
     rows = []
     for kind in ("samples", "simulation"):
         result = metrics["sets"][kind]
-        for name in ("pair distances by type TV", "energy W1", "energy mean"):
-            row = quantity(result, name)
-            rows.append((kind, name, *(f"{row[key]:.4g}" for key in ("value", "error", "floor", "ratio"))))
+        for what in ("pair distances by type TV", "energy W1", "energy mean"):
+            row = quantity(result, what)
+            rows.append((kind, what, *(f"{row[key]:.4g}" for key in ("value", "error", "floor", "ratio"))))
     moving = metrics["simulations"]["simulation"]
     sigma = model.sigma_star * float(getattr(model.chart, "length", 1.0))
     lead = (
-        f"The mixture with 10,000 frames and {updates} updates ({model.report['seconds'] / 60:.0f} min): {samples} "
-        f"samples, 100 replicas of 200 ps at sigma* = {sigma:.4f} nm, {moving['stable']} of {moving['replicas']} "
-        "stable. Targets: total variation and W1 at most twice the floor."
+        f"The mixture with 10,000 frames and {updates} updates of {batch} ({model.report['seconds'] / 60:.0f} min): "
+        f"{samples} samples, 100 replicas of 200 ps at sigma* = {sigma:.4f} nm, {moving['stable']} of "
+        f"{moving['replicas']} stable. Targets: total variation and W1 at most twice the floor."
     )
-    return ["## Samples and simulation", "", lead, "", *table(RESULTS, rows)]
+    return [f"## {name.upper()}: samples and simulation", "", lead, "", *table(RESULTS, rows)]
 
 
 RESULTS = ("set", "quantity", "value", "error", "floor", "ratio")

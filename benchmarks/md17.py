@@ -9,7 +9,6 @@ last fifth of the time of each molecule is held out.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,18 +16,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import Folder, command_line, fit_once, header, publish, table
+from common import Folder, both_sets, command_line, fit_once, header, publish, table
 
 from twofold.analysis.divergence import total_variation
 from twofold.analysis.observables import distances
 from twofold.ensemble import Ensemble
 from twofold.files.readers import read_trajectory
-from twofold.files.trajectories import read_positions, write_trajectory
 from twofold.force_check import measure_forces
 from twofold.model import Model
-from twofold.molecular_dynamics import deblurred, simulated_with
 from twofold.run_folder import RunFolder
-from twofold.simulation.export import record_ensemble
 from twofold.units import energy_factor, length_factor
 
 MOLECULES = (
@@ -113,19 +109,11 @@ class Work:
 def row(work: Work, simulation: dict[str, Any]) -> tuple[Any, ...]:
     """Fit, sample, simulate and score one molecule; parts that are there already are kept."""
     model, run = work.model(), RunFolder(work.folder / "run")
-    drawn, moved = work.folder / "samples.dcd", work.folder / "simulation.dcd"
-    if not drawn.is_file():
-        write_trajectory(drawn, model.sample(work.samples, seed=0).positions, model.beads)
-    if not moved.with_suffix(".json").is_file():
-        model.simulate(moved, seed=0, **simulation)
+    *sets, stable = both_sets(work.folder, model, samples=work.samples, seed=0, simulation=simulation)
     training, held_out = run.read_data()
     judges = work.judges(held_out)
-    sets = {"samples": read_positions(drawn, model.beads)}
-    if moved.is_file():
-        sets["simulation"] = freed(model, moved)
-    scores = [variations(sets.get(name), training, judges) for name in ("samples", "simulation")]
-    bonds = [bond_error(sets.get(name), judges) for name in ("samples", "simulation")]
-    summary = json.loads(moved.with_suffix(".json").read_text(encoding="utf-8"))
+    scores = [variations(found, training, judges) for found in sets]
+    bonds = [bond_error(found, judges) for found in sets]
     return (
         work.name,
         len(model.beads),
@@ -137,14 +125,8 @@ def row(work: Work, simulation: dict[str, Any]) -> tuple[Any, ...]:
         *(score[1] for score in scores),
         *bonds,
         *force_error(model, held_out),
-        f"{summary['stable']}/{summary['replicas']}",
+        stable,
     )
-
-
-def freed(model: Model, path: Path) -> np.ndarray:
-    """Frames of a simulation without the blur of its noise."""
-    files, head = simulated_with(model, path)
-    return deblurred(model, record_ensemble(files.record).positions, head.notes)
 
 
 def virial(frames: Ensemble) -> str:

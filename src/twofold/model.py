@@ -175,8 +175,7 @@ class Model:
         """Write `model.json` and `model.npz` into `folder`, which is made if it is missing."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, np.ndarray] = {"region/lower": np.asarray(self.region.lower)}
-        arrays |= {"region/upper": np.asarray(self.region.upper), "region/energy": np.asarray(self.region.energy)}
+        arrays = {f"region/{name}": np.asarray(bound) for name, bound in self.region._asdict().items()}
         description = {
             "format": FORMAT,
             "version": VERSION,

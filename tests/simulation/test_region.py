@@ -47,10 +47,9 @@ def test_statistics_in_blocks(frames):
 
 def test_honest_frames_are_inside_even_with_noise(frames):
     rng = np.random.default_rng(1)
-    region = Region.around(frames, noise_nm=0.002)
     noised = jnp.asarray(frames + rng.normal(0, 0.002, frames.shape), jnp.float32)
     many = State(noised, jnp.zeros_like(noised), jnp.zeros_like(noised), jnp.zeros(len(noised)))
-    assert bool(judge(region, many)[0].all())
+    assert bool(judge(Region.around(frames), many)[0].all())
 
 
 @pytest.mark.parametrize(("change", "reason"), [(-0.07, "too close"), (0.07, "too far apart")])
@@ -61,11 +60,9 @@ def test_a_broken_bond_is_outside_and_named(frames, change, reason):
     assert (good, found, beads) == (False, reason, (0, 1))
 
 
-def test_numbers_speed_and_energy(frames):
-    region = Region.around(frames, energies=np.linspace(-10.0, 10.0, 50))
-    assert verdict(region, state(PLACE))[0]
-    assert verdict(region, state(PLACE, potential=-31.0))[:2] == (False, "energy out of range")
-    assert verdict(None, state(PLACE, potential=-31.0))[0]
+def test_numbers_and_speed(frames):
+    region = Region.around(frames)
+    assert verdict(region, state(PLACE, potential=-31.0))[0]
     hot = np.zeros((1, 3, 3), np.float32)
     hot[0, 2, 1] = 5.0
     assert verdict(region, state(PLACE, velocities=hot)) == (False, "too fast", (-1, 2))

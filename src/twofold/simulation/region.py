@@ -16,44 +16,32 @@ SLACK_NM = 0.01
 HOT_BEAD = 40.0
 """Kinetic energy of one component of one bead, in kT, that no honest simulation reaches: it has a chance of 4e-19."""
 
-RUNNING, NOT_FINITE, TOO_CLOSE, TOO_FAR, TOO_FAST, ENERGY = range(6)
-REASONS = ("", "not finite", "too close", "too far apart", "too fast", "energy out of range")
+RUNNING, NOT_FINITE, TOO_CLOSE, TOO_FAR, TOO_FAST = range(5)
+REASONS = ("", "not finite", "too close", "too far apart", "too fast")
 
 
 class Region(NamedTuple):
-    """Bounds on the distances of all pairs of beads (nm) and on the potential energy (kJ/mol)."""
+    """Bounds on the distances of all pairs of beads, nm."""
 
     lower: Float[Array, "beads beads"]
     upper: Float[Array, "beads beads"]
-    energy: Float[Array, 2]
 
     @classmethod
-    def around(
-        cls,
-        positions: np.ndarray,
-        *,
-        bonds: np.ndarray | None = None,
-        noise_nm: float = 0.0,
-        energies: np.ndarray | None = None,
-    ) -> Region:
+    def around(cls, positions: np.ndarray, *, bonds: np.ndarray | None = None) -> Region:
         """The region of frames `positions` (frames, beads, 3) nm, wide enough for honest sampling.
 
-        A pair's distance may leave what the frames span by five of its standard deviations (with the noise `noise_nm`
-        of each coordinate, which the simulated density has in addition) and 0.01 nm. Frames in the tens of thousands
-        span about four standard deviations each way, so a stiff pair is stopped nine from its mean, at 40 kT:
-        far beyond what 1e12 steps see, and well before a bond is broken. The lower bound of a soft pair is at least
-        half the shortest distance of all, where beads overlap.
+        A pair's distance may leave what the frames span by five of its standard deviations and 0.01 nm. Frames in the
+        tens of thousands span about four standard deviations each way, so a stiff pair is stopped nine from its mean,
+        at 40 kT: far beyond what 1e12 steps see, and well before a bond is broken. The lower bound of a soft pair is at
+        least half the shortest distance of all, where beads overlap.
 
         bonds: (bonds, 2). Three bonds apart or more, a pair comes as close as the torsions between bring it, which may
         be where no frame of this pair has been (a torsion seldom turns to cis), but other pairs have: each may come as
         close as any of them in the frames, less the margin of the narrowest.
-
-        `energies` (frames,) kJ/mol of the same frames under the
-        force field widen by their own span on both sides; without them any finite energy is accepted.
         """
         positions = np.asarray(positions, dtype=np.float32)
         low, high, width = pair_statistics(positions)
-        margin = WIDTHS * np.sqrt(width**2 + 2 * noise_nm**2) + SLACK_NM
+        margin = WIDTHS * width + SLACK_NM
         pairs = ~np.eye(positions.shape[1], dtype=bool)
         floor = 0.5 * low[pairs].min() if pairs.any() else 0.0
         lower = np.maximum(low - margin, floor)
@@ -62,14 +50,9 @@ class Region(NamedTuple):
             if soft.any():
                 closest = low[soft].min() - margin[soft].min()
                 lower[soft] = np.minimum(lower[soft], max(closest, floor))
-        bounds = (-np.inf, np.inf)
-        if energies is not None:
-            span = float(np.max(energies) - np.min(energies))
-            bounds = (float(np.min(energies)) - span, float(np.max(energies)) + span)
         return cls(
             jnp.asarray(np.where(pairs, lower, -1.0), jnp.float32),
             jnp.asarray(np.where(pairs, high + margin, np.inf), jnp.float32),
-            jnp.asarray(bounds, jnp.float32),
         )
 
 
@@ -127,7 +110,6 @@ def inside(
         return good
     squared = _squared_distances(state.positions)
     within = jnp.all((squared >= _signed_square(region.lower)) & (squared <= jnp.square(region.upper)), axis=(1, 2))
-    within &= (state.potential >= region.energy[0]) & (state.potential <= region.energy[1])
     return good & (within | ~_first(guarded, len(good)))
 
 
@@ -153,8 +135,7 @@ def diagnose(
     worst = jnp.argmax(jnp.where(broken, jnp.inf, speed), axis=1)
     single = jnp.stack([worst, jnp.full(replicas, -1)], axis=1).astype(jnp.int32)
     finite = ~jnp.any(broken, axis=1) & jnp.isfinite(state.potential)
-    fast = jnp.max(speed, axis=1) >= 1
-    reason = jnp.where(finite, jnp.where(fast, TOO_FAST, ENERGY), NOT_FINITE)
+    reason = jnp.where(finite, TOO_FAST, NOT_FINITE)
     if region is None:
         return reason.astype(jnp.int32), single
     distances = jnp.sqrt(_squared_distances(state.positions))
