@@ -113,22 +113,16 @@ def sample(
     Example: twofold sample run --number 10000 --out iid.xtc
     """
     from twofold import fitting
-    from twofold.cli.display import bar, console
+    from twofold.cli.display import bar, console, sample_progress, samples_line
     from twofold.files.atomic import check_target
-    from twofold.files.trajectories import check_suffix, write_trajectory
+    from twofold.files.trajectories import check_suffix, write_samples
 
     for path in (check_suffix(out), out.with_suffix(".pdb")):
         check_target(path)
     model = fitting.load(run)
     with bar("sample") as update:
-        drawn = model.sample(
-            number, seed=seed, steps=steps, solver=solver, progress=lambda done, total: update(done, total, f"{done}")
-        )
-    write_trajectory(out, drawn.positions, model.beads)
-    console().print(
-        f"{len(drawn)} conformations in {out}; {drawn.not_finite} not finite, {drawn.outside} outside of the "
-        "region of the data (they are kept)"
-    )
+        drawn = model.sample(number, seed=seed, steps=steps, solver=solver, progress=sample_progress(update))
+    console().print(samples_line(drawn, write_samples(out, drawn.positions, model.beads)))
 
 
 def simulate(
