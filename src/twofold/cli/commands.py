@@ -146,7 +146,7 @@ def simulate(
     ] = None,
     exchange_largest: Annotated[float | None, arg(help="the largest of them (eight times sigma)")] = None,
     start: Annotated[Path | None, arg(help="trajectory of beads to start from (samples)")] = None,
-    start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0"')] = None,
+    start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0" or "distance(0,9)<0.8"')] = None,
     integrator: Annotated[str | None, arg(help="langevin-middle (unless given) or baoab")] = None,
     seed: Annotated[int | None, arg(help="seed (0)")] = None,
     resume: Annotated[bool, arg(help="continue the record beside --out, as it began; --length-ps may grow")] = False,

@@ -33,24 +33,31 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
     """Fit for `minutes`, sample, simulate from samples and from one basin, evaluate; all into the new folder `out`."""
     from twofold import evaluation, fitting, packaged
     from twofold.files.trajectories import write_samples
+    from twofold.interrupt import stop_requested
+    from twofold.training.fit import Interrupted
 
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} exists already", "a new folder", "choose another --out or remove it")
     data = packaged.ala2()
     say = console().print
     say("[bold]1. Fit[/]  a coarse-grained model of alanine dipeptide: 22 atoms become 5 backbone beads")
-    with bar("   fit") as update:
-        model = fitting.fit(
-            data.topology,
-            data.training,
-            held_out=data.held_out,
-            weights=data.weights(),
-            temperature=data.temperature,
-            out=out / "run",
-            minutes=minutes,
-            seed=seed,
-            progress=fit_progress(update),
-        )
+    try:
+        with stop_requested() as stopped, bar("   fit") as update:
+            model = fitting.fit(
+                data.topology,
+                data.training,
+                held_out=data.held_out,
+                weights=data.weights(),
+                temperature=data.temperature,
+                out=out / "run",
+                minutes=minutes,
+                seed=seed,
+                progress=fit_progress(update),
+                stopped=stopped,
+            )
+    except Interrupted as stop:
+        say(f"{stop}; what was learned is in {out / 'run'}: twofold fit {data.topology} --out {out / 'run'} --resume")
+        raise KeyboardInterrupt from stop
     say("[bold]2. Sample[/]  independent conformations, straight from noise")
     with bar("   sample") as update:
         drawn = model.sample(SAMPLES, seed=seed, progress=sample_progress(update))
