@@ -51,6 +51,20 @@ def test_numbers_and_page_are_written(judged):
     assert judged.evaluation.sets["samples"].verdict.state in ("agree", "close", "differ")
 
 
+def test_a_simulation_of_another_program(judged, fitted_run, made, tmp_path):
+    """Without its record a simulation is judged alike; replicas are told by their times."""
+    for name in ("md.xtc", "md.pdb"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    found = evaluate(fitted_run, out=tmp_path / "out", simulation=tmp_path / "md.xtc", bins=16).evaluation
+    ours, theirs = judged.evaluation.sets["simulation"], found.sets["simulation"]
+    assert theirs.motion["replicas"] == ours.motion["replicas"] == 8
+    assert theirs.motion["length_ps"] == pytest.approx(ours.motion["length_ps"])
+    for one, other in zip(ours.rows, theirs.rows, strict=False):
+        assert other.value == pytest.approx(one.value, rel=1e-3, abs=1e-6), one.name
+    assert any("no record of twofold" in note for note in found.about["notes"])
+    assert not any("no record of twofold" in note for note in judged.evaluation.about["notes"])
+
+
 def test_an_older_evaluation_is_left_alone(judged, fitted_run, made):
     before = judged.metrics.read_bytes()
     with pytest.raises(UserError, match="exists already"):
@@ -62,7 +76,6 @@ MISTAKES = {
     "nothing": ({}, "nothing"),
     "missing samples": ({"samples": "none.xtc"}, r"none\.xtc"),
     "samples of other beads": ({"samples": "other.xtc"}, "other"),
-    "simulation without record": ({"simulation": "iid.xtc"}, "record"),
     "twice the same": ({"simulation": ["md.xtc", "md.xtc"]}, "same way"),
 }
 
