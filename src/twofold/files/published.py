@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import mdtraj
 
+    from twofold.groups import Groups
+
 XYZ = (".xyz", ".extxyz")
 
 
@@ -75,7 +77,7 @@ def published_ensemble(
     files: str | Path | Sequence[str | Path],
     *,
     temperature: float,
-    beads: str | Path | None = None,
+    beads: str | Path | Groups | None = None,
     stride: int = 1,
     frame_ps: float | None = None,
     blocks: int = BLOCKS,
@@ -120,7 +122,7 @@ def spice_ensembles(
     return [frames.ensemble(temperature, beads=beads) for frames in read_spice(path, names)]
 
 
-def _beads(beads: str | Path | None, topology: Any) -> str | Path:
+def _beads(beads: str | Path | Groups | None, topology: Any) -> str | Path | Groups:
     return beads or ("all" if topology is None else "backbone")
 
 

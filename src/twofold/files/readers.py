@@ -25,6 +25,7 @@ from twofold.space import displacement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twofold.groups import Groups
 
 BEADS = "backbone"
 """The mapping unless one is given."""
@@ -36,7 +37,7 @@ def read_trajectory(
     topology: str | Path | None,
     trajectories: str | Path | Sequence[str | Path] = (),
     *,
-    beads: str | Path | None = None,
+    beads: str | Path | Groups | None = None,
     temperature: float | None = None,
     stride: int = 1,
     weights: str | Path | Weights | np.ndarray | None = None,
@@ -53,8 +54,8 @@ def read_trajectory(
         that twofold wrote, alone.
     trajectories: every format of MDTraj, .npy and .npz; each file is a trajectory of its own. None given means that the
         topology holds the frames (a PDB with several models).
-    beads: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, or a YAML file of groups; backbone
-        unless given.
+    beads: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, a YAML file of groups, or such groups;
+        backbone unless given.
     temperature: K, of the simulation.
     stride: keep every stride-th frame of each file.
     weights: one weight for each frame over all files, before or after the stride; a file, or an array.
@@ -101,7 +102,7 @@ def read_trajectory(
 def _read(
     topology: str | Path | None,
     files: list[Path],
-    beads: str | Path,
+    beads: str | Path | Groups,
     stride: int,
     units: tuple[str | None, str | None],
     *,
@@ -150,7 +151,9 @@ def _own_frames(topology: str | Path | None) -> list[Path]:
     return [Path(topology)]
 
 
-def _particles(topology: str | Path | None, files: list[Path], beads: str | Path, first: Arrays | None) -> Particles:
+def _particles(
+    topology: str | Path | None, files: list[Path], beads: str | Path | Groups, first: Arrays | None
+) -> Particles:
     """Topology and mapping; `first` holds the arrays of the first file, if it is one of arrays."""
     if topology is None or extension(Path(topology)) in ARRAYS:
         if others := [file for file in files if extension(file) not in ARRAYS]:
