@@ -81,8 +81,8 @@ def test_a_folder_that_does_not_fit_on_the_disk_is_not_begun(folder, tmp_path, m
     with little_space(1000), pytest.raises(UserError, match="No space left"):
         RunFolder(tmp_path / "new").create(*parts, {"settings": {}})
     assert not (tmp_path / "new").exists()
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(RunFolder, "write_config", lambda *_: 1 / 0)
+    monkeypatch.setattr(RunFolder, "write_config", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
         RunFolder(tmp_path / "new").create(*parts, {"settings": {}})
     assert not (tmp_path / "new").exists()
 

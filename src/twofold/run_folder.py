@@ -61,7 +61,7 @@ class RunFolder:
             raise UserError(f"{self.path} exists already", "a new folder", advice)
 
     def create(self, training: Ensemble, held_out: Ensemble, config: dict[str, Any]) -> None:
-        """Make the folder. Raises UserError when it exists and is not empty, or the disk is full; then it goes again."""
+        """Make the folder. Raises UserError when it exists and is not empty, or the disk is full, and leaves none."""
         self.check_new()
         self.path.mkdir(parents=True, exist_ok=True)
         try:

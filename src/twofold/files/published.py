@@ -10,12 +10,12 @@ import numpy as np
 
 from twofold.ensemble import BLOCKS, Ensemble
 from twofold.errors import UserError
-from twofold.files.checks import check_file
+from twofold.files.checks import check_file, extension
 from twofold.files.extended_xyz import read_extended_xyz
-from twofold.files.frames import extension
 from twofold.files.labelled import LabelledFrames, in_order, joined_frames
 from twofold.files.labelled_npz import is_labelled_npz, read_labelled_npz
 from twofold.files.spice import read_spice
+from twofold.files.stated_units import check_names
 from twofold.files.weights import Weights, as_weights, linear
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def read_published(
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     if not paths:
         raise UserError("no files", "at least one")
+    check_names(length_unit, energy_unit)
     whole = joined_frames([_read(path, level, length_unit, energy_unit) for path in paths])
     if (given := as_weights(weights)) is not None:
         if given.values.shape != (len(whole),):
