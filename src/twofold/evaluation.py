@@ -23,6 +23,7 @@ from twofold.files.readers import read_trajectory
 from twofold.files.store import is_store
 from twofold.files.trajectories import read_positions
 from twofold.fitting import load
+from twofold.groups import Groups
 from twofold.model import Model
 from twofold.molecular_dynamics import Outputs, deblurred, simulated_with
 from twofold.report import NoisedEnergy, ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
@@ -137,10 +138,10 @@ def _read_reference(files: Sequence[str | Path], config: dict[str, Any], model: 
     return ensemble
 
 
-def _selection(source: dict[str, Any]) -> str:
-    """The beads that the run's data were mapped to, as they were asked for."""
-    first = source.get("parts", [source])[0]
-    return first.get("mapping", {}).get("beads", "all")
+def _selection(source: dict[str, Any]) -> str | Groups:
+    """The beads that the run's data were mapped to, as they were asked for; groups as their file listed them then."""
+    mapping = source.get("parts", [source])[0].get("mapping", {})
+    return Groups.from_dict(mapping["listed"]) if "listed" in mapping else mapping.get("beads", "all")
 
 
 def _read_samples(path: str | Path, model: Model) -> FrameSet:

@@ -24,7 +24,7 @@ def fit(
         Positional[Path],
         arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, a data set with forces (npz, extxyz), or a system's name"),
     ],
-    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz; none for data.h5")] = (),
+    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy, npz, ...; none for data.h5")] = (),
     /,
     *,
     out: Annotated[Path, arg(help="new folder of the run")],
@@ -35,7 +35,7 @@ def fit(
     frames: Annotated[int, arg(help="to make of a system, like mueller-brown or lj13")] = 100_000,
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
     forces: Annotated[
         str | None, arg(help="forces of the data as labels: auto (beside the noise), none, only; or a file (npy, npz)")
@@ -205,7 +205,7 @@ def evaluate(
     reference: Annotated[tuple[Path, ...], arg(help="topology and trajectories (the part that was held out)")] = (),
     reference_weights: Annotated[Path | None, arg(help="weights of the reference")] = None,
     reference_stride: Annotated[int, arg(help="keep every n-th frame of the reference")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays in --reference: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays or dumps in --reference")] = None,
     bins: Annotated[int, arg(help="bins of a torsion")] = 60,
     diagnose: Annotated[bool, arg(help="add what twofold diagnose finds to the report")] = False,
     overwrite: Annotated[bool, arg(help="replace an older evaluation in --out")] = False,
@@ -236,8 +236,8 @@ def evaluate(
 
 
 def prepare(
-    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP")],
-    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz")] = (),
+    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, HDF5")],
+    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy, npz, ... (docs/formats.md)")] = (),
     /,
     *,
     out: Annotated[Path, arg(help="data.h5, which twofold fit accepts in place of files")],
@@ -245,7 +245,7 @@ def prepare(
     beads: BeadChoice = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
     forces: Annotated[Path | None, arg(help="forces of all frames (npy, npz)")] = None,
 ) -> None:
@@ -270,6 +270,8 @@ def prepare(
         energy_unit=energy_unit,
         forces=forces,
     )
+    if len(ensemble) < 2:
+        raise UserError("one frame", "at least two; a fit takes 50 and more", "give the whole trajectory")
     write_ensembles(out, ensemble)
     console().print(f"{len(ensemble)} frames of {len(ensemble.beads)} beads in {out}")
 
