@@ -17,7 +17,7 @@ PLANE = metrics.joint_edges(np.zeros((1, 2)), 30, periodic=True)
 RANGE = np.array([[-4.0, -4.0], [4.0, 4.0]])
 METRICS = {
     "plane JS": metrics.joint_js(PLANE),
-    "PMF error": metrics.joint_pmf(30, [(-np.pi, np.pi)] * 2),
+    "PMF error": metrics.joint_pmf([(-np.pi, np.pi)] * 2, bins=30),
     "circle JS": metrics.line_js(np.zeros((1, 2)), periodic=True),
     "W1": metrics.line_wasserstein(RANGE, "nm"),
     "mean": metrics.mean_shift("nm"),

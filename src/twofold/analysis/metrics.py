@@ -54,12 +54,13 @@ def joint_js(edges: list[np.ndarray]) -> Metric:
     return Metric("JS", "nats", _joint_part(edges), lambda p, q: divergence.js_divergence(p, q).mean(), _js_worth)
 
 
-def joint_pmf(windows: Sequence[tuple[float, float]]) -> Metric:
+def joint_pmf(windows: Sequence[tuple[float, float]], bins: int = PMF_BINS) -> Metric:
     """PMF error ((kT)^2) of pairs of columns, each within its window, the mean over the pairs.
 
-    In `PMF_BINS` bins an axis, so that numbers can be compared with published ones. See `divergence.pmf_error`.
+    In `PMF_BINS` bins an axis unless told otherwise, so that numbers can be compared with published ones. See
+    `divergence.pmf_error`.
     """
-    edges = [divergence.pmf_edges(PMF_BINS, low, high) for low, high in windows]
+    edges = [divergence.pmf_edges(bins, low, high) for low, high in windows]
     return Metric("PMF error", "kT²", _joint_part(edges), lambda p, q: divergence.pmf_error(p, q).mean(), _pmf_worth)
 
 
