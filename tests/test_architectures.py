@@ -126,7 +126,7 @@ def test_the_smallest_noise_can_be_asked_for():
 
 
 def test_mistakes():
-    with pytest.raises(UserError, match=r"Smallest_noise 20\..*less than 14"):
+    with pytest.raises(UserError, match=r"smallest_noise 20\..*less than 14"):
         build("auto", walk(5), jax.random.key(0), smallest=20.0)
     with pytest.raises(UserError, match="schedule vp-linear"):
         build("auto", walk(5), jax.random.key(0), smallest=0.1, schedule="vp-linear")

@@ -1,13 +1,16 @@
 """Evaluation from files to metrics.json and report.html, on a fit of forty steps."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import peptides
 import twofold
 from twofold.errors import UserError
-from twofold.evaluation import _selection, evaluate
+from twofold.evaluation import _read_reference, _selection, evaluate
+from twofold.files.readers import read_trajectory
 from twofold.files.trajectories import write_trajectory
 
 
@@ -51,6 +54,20 @@ def test_numbers_and_page_are_written(judged):
     assert judged.evaluation.sets["samples"].verdict.state in ("agree", "close", "differ")
 
 
+def test_a_simulation_of_another_program(judged, fitted_run, made, tmp_path):
+    """Without its record a simulation is judged alike; replicas are told by their times."""
+    for name in ("md.xtc", "md.pdb"):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+    found = evaluate(fitted_run, out=tmp_path / "out", simulation=tmp_path / "md.xtc", bins=16).evaluation
+    ours, theirs = judged.evaluation.sets["simulation"], found.sets["simulation"]
+    assert theirs.motion["replicas"] == ours.motion["replicas"] == 8
+    assert theirs.motion["length_ps"] == pytest.approx(ours.motion["length_ps"])
+    for one, other in zip(ours.rows, theirs.rows, strict=False):
+        assert other.value == pytest.approx(one.value, rel=1e-3, abs=1e-6), one.name
+    assert any("no record of twofold" in note for note in found.about["notes"])
+    assert not any("no record of twofold" in note for note in judged.evaluation.about["notes"])
+
+
 def test_an_older_evaluation_is_left_alone(judged, fitted_run, made):
     before = judged.metrics.read_bytes()
     with pytest.raises(UserError, match="exists already"):
@@ -62,7 +79,6 @@ MISTAKES = {
     "nothing": ({}, "nothing"),
     "missing samples": ({"samples": "none.xtc"}, r"none\.xtc"),
     "samples of other beads": ({"samples": "other.xtc"}, "other"),
-    "simulation without record": ({"simulation": "iid.xtc"}, "record"),
     "twice the same": ({"simulation": ["md.xtc", "md.xtc"]}, "same way"),
 }
 
@@ -100,6 +116,25 @@ def test_a_reference_is_mapped_as_the_data_were():
     assert _selection({"mapping": {"beads": "backbone"}}) == "backbone"
     assert _selection({"parts": [{"mapping": {"beads": "ca"}}, {}]}) == "ca"
     assert _selection({}) == "all"
+
+
+def test_a_reference_is_mapped_by_the_groups_of_the_run(tmp_path, monkeypatch):
+    """Their file may have changed or moved since; older runs know its path alone."""
+    frames, listing = peptides.trajectory(tmp_path), tmp_path / "beads.yaml"
+    frames.save(str(tmp_path / "run.xtc"))
+    files = [tmp_path / "ala2.pdb", tmp_path / "run.xtc"]
+    listing.write_text("beads: [{name: A, atoms: name CA C N}, {name: B, atoms: [10]}]")
+    monkeypatch.chdir(tmp_path)
+    data = read_trajectory(files[0], files[1], beads="beads.yaml", temperature=300)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    listing.write_text("beads: [{name: A, atoms: name CA}, {name: B, atoms: [10]}]")
+    model = SimpleNamespace(beads=data.beads, temperature=300.0)
+    for source in (data.source, {"parts": [data.source]}):
+        read = _read_reference(files, {"source": source}, model)
+        assert read.positions.tobytes() == data.positions.tobytes()
+    older = {"mapping": {"beads": str(listing)}}
+    assert _read_reference(files, {"source": older}, model).beads.names == ("A", "B")
 
 
 def test_trades_are_told_on_the_page(fitted_run, tmp_path):

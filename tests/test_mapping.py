@@ -1,3 +1,5 @@
+import json
+
 import mdtraj
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import peptides
 from twofold.bonding import atom_bonds
 from twofold.errors import UserError
 from twofold.force_mapping import basic_map
+from twofold.groups import Groups
 from twofold.mapping import build_mapping
 from twofold.space import wrap
 
@@ -205,6 +208,21 @@ def test_groups_from_yaml(dipeptide, tmp_path):
     assert found[:, 2] == pytest.approx(frames[:, 10], abs=1e-6)
     # The bead of one atom is not reached by the mapping of single atoms, whose number equals that of the beads.
     assert basic_map(mapping, np.zeros((0, 2), int)).forces(frames)[:, 2] == pytest.approx(frames[:, 10], abs=1e-6)
+
+
+def test_what_a_file_listed_is_stored_and_maps_frames_when_it_is_gone(dipeptide, tmp_path):
+    path = tmp_path / "beads.yaml"
+    path.write_text(GROUPS.replace("name: BB", "name: 2020-02-02") + "bonds: [[0, 2]]")
+    mapping = build_mapping(dipeptide, path)
+    stored = json.loads(json.dumps(mapping.description))
+    path.unlink()
+    again = build_mapping(dipeptide, Groups.from_dict(stored["listed"]))
+    assert again.beads == mapping.beads
+    assert again.beads.names[1] == "2020-02-02"
+    assert again.beads.bonds.tolist() == [[0, 2]]
+    frames = peptides.wiggled()
+    assert again.positions(frames).tobytes() == mapping.positions(frames).tobytes()
+    assert again.description == stored == mapping.description
 
 
 def test_groups_that_overlap_have_positions_but_no_forces(dipeptide, tmp_path):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import synthetic
+from files.test_atomic import little_space
 from twofold.errors import UserError
 from twofold.run_folder import RunFolder
 
@@ -58,7 +59,7 @@ def test_a_later_version(folder):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(UserError, match="not a run folder"):
+    with pytest.raises(UserError, match="No run in"):
         RunFolder(tmp_path).read_config()
 
 
@@ -73,3 +74,21 @@ def test_log_survives_a_cut_line_and_is_trimmed(folder):
     assert folder.log.read_text().count("\n") == 2
     folder.append_log({"step": 30})
     assert [entry["step"] for entry in folder.read_log()] == [10, 20, 30]
+
+
+def test_a_folder_that_does_not_fit_on_the_disk_is_not_begun(folder, tmp_path, monkeypatch):
+    parts = folder.read_data()
+    with little_space(1000), pytest.raises(UserError, match="No space left"):
+        RunFolder(tmp_path / "new").create(*parts, {"settings": {}})
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(RunFolder, "write_config", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        RunFolder(tmp_path / "new").create(*parts, {"settings": {}})
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_is_told_in_one_line(folder):
+    folder.append_log({"step": 10})
+    with little_space(folder.log.stat().st_size), pytest.raises(UserError, match=r"No space left while writing .*log"):
+        folder.append_log({"step": 20})
+    assert [entry["step"] for entry in folder.read_log()] == [10]

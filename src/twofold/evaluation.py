@@ -15,15 +15,17 @@ import numpy as np
 from twofold.analysis import Evaluation, FrameSet, compare
 from twofold.diagnosing import examine
 from twofold.diagnosis import Diagnosis
-from twofold.ensemble import Ensemble
+from twofold.ensemble import Ensemble, check_finite
 from twofold.errors import UserError
 from twofold.files.atomic import write_json
+from twofold.files.frames import iterate
 from twofold.files.readers import read_trajectory
 from twofold.files.store import is_store
 from twofold.files.trajectories import read_positions
 from twofold.fitting import load
+from twofold.groups import Groups
 from twofold.model import Model
-from twofold.molecular_dynamics import deblurred, simulated_with
+from twofold.molecular_dynamics import Outputs, deblurred, simulated_with
 from twofold.report import NoisedEnergy, ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
 from twofold.report.content import SET_NAMES
 from twofold.report.summary import write_summary_figure
@@ -37,6 +39,10 @@ BINS = 60
 LEVELS = (1.0, 3.0, 10.0, 30.0)
 """Levels of noise, over that of the simulation, at which energies of a landscape are drawn."""
 TRADED = "Replicas of the {} traded conformations with copies at larger noise: some of its crossings are such trades."
+FOREIGN = (
+    "{} has no record of twofold beside it: its frames are taken as those of a simulation of this force field at the "
+    "temperature of the data, in order of time, and are freed of the noise of sigma*."
+)
 DRAWN = 20_000
 """Frames of a set that figures are drawn from."""
 
@@ -55,7 +61,7 @@ class _Simulation:
     key: str
     frames: FrameSet
     summary: dict[str, Any]
-    traded: bool
+    note: str = ""
 
 
 def evaluate(
@@ -77,7 +83,8 @@ def evaluate(
     reference: topology and trajectories of atoms, mapped as the run's data were, read with `reference_stride` and, for
     arrays, `length_unit`; by default the frames that the run held out. Training frames are refused. Frames of a
     simulation are first freed of the blur of its noise level by one step of the probability flow, so that everything is
-    compared with the reference as it is. diagnose: add what `twofold diagnose` finds to the page; takes a minute.
+    compared with the reference as it is; those of another program, without a record, are taken as made at sigma*.
+    diagnose: add what `twofold diagnose` finds to the page; takes a minute.
     """
     folder, model = RunFolder(Path(run)), load(run)
     config = folder.read_config()
@@ -105,8 +112,7 @@ def evaluate(
         raise UserError("nothing to evaluate", "samples or a simulation", "give --samples or --simulation")
     found = examine(run, simulation=_listed(simulation)) if diagnose else None
     evaluation = compare(sets, training, judge_by, bins=bins, temperature=model.temperature)
-    traded = [SET_NAMES[one.key] for one in simulations if one.traded]
-    evaluation.about["notes"].extend(TRADED.format(name) for name in traded)
+    evaluation.about["notes"].extend(one.note for one in simulations if one.note)
     target.mkdir(parents=True, exist_ok=True)
     record = {"format": "twofold metrics", "version": 1, "units": MD_UNITS} | evaluation.to_dict()
     record["simulations"] = {one.key: one.summary for one in simulations}
@@ -132,10 +138,10 @@ def _read_reference(files: Sequence[str | Path], config: dict[str, Any], model: 
     return ensemble
 
 
-def _selection(source: dict[str, Any]) -> str:
-    """The beads that the run's data were mapped to, as they were asked for."""
-    first = source.get("parts", [source])[0]
-    return first.get("mapping", {}).get("beads", "all")
+def _selection(source: dict[str, Any]) -> str | Groups:
+    """The beads that the run's data were mapped to, as they were asked for; groups as their file listed them then."""
+    mapping = source.get("parts", [source])[0].get("mapping", {})
+    return Groups.from_dict(mapping["listed"]) if "listed" in mapping else mapping.get("beads", "all")
 
 
 def _read_samples(path: str | Path, model: Model) -> FrameSet:
@@ -148,10 +154,12 @@ def _read_samples(path: str | Path, model: Model) -> FrameSet:
 
 
 def _read_simulation(model: Model, path: str | Path) -> _Simulation:
-    """A simulation with its blur removed, read from the record that lies beside the trajectory.
+    """A simulation with its blur removed, read from the record that lies beside the trajectory, if there is one.
 
     Of one that started in a single basin the first half is left out, as the time it takes to forget the start.
     """
+    if not Outputs.at(path).record.is_file():
+        return _foreign(model, Path(path))
     files, header = simulated_with(model, path)
     key = header.notes["kind"]
     with Record.open(files.record) as record:
@@ -167,7 +175,23 @@ def _read_simulation(model: Model, path: str | Path) -> _Simulation:
         faults={"replicas stopped": (stopped, header.replicas)},
     )
     summary = json.loads(files.summary.read_text(encoding="utf-8")) if files.summary.is_file() else {}
-    return _Simulation(key, frames, summary, header.settings.exchange > 0)
+    return _Simulation(key, frames, summary, TRADED.format(SET_NAMES[key]) if header.settings.exchange else "")
+
+
+def _foreign(model: Model, path: Path) -> _Simulation:
+    """Frames that another program made with the force field; where the time starts anew, another replica begins."""
+    parts = list(iterate(path, model.beads.topology(), None, 1))
+    positions = np.concatenate([part.positions for part in parts])
+    check_finite(positions, f"positions of {path.name}", model.beads)
+    replica, frame_ps = np.zeros(len(positions), dtype=np.int64), None
+    times = [part.time for part in parts if part.time is not None]
+    if times and len(positions) > 1:
+        steps = np.diff(np.concatenate(times))
+        replica[1:] = np.cumsum(steps <= 0)
+        frame_ps = float(np.median(steps[steps > 0])) if (steps > 0).any() else None
+    freed = deblurred(model, positions, {"sigma": model.sigma_star})
+    frames = FrameSet(freed, "simulation", replica=replica, frame_ps=frame_ps)
+    return _Simulation("simulation", frames, {}, FOREIGN.format(path.name))
 
 
 def _content(

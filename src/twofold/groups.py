@@ -9,11 +9,14 @@
         charge: 0.0                         # optional, elementary charges
     bonds: [[0, 1], [1, 2]]                 # optional, of beads; by default beads with bonded atoms are bonded
 
-A bead belongs to the residue and chain of its first atom.
+A bead belongs to the residue and chain of its first atom. What the file says is stored with the frames that were
+mapped, so that others can be mapped alike when the file has changed or is gone.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +27,6 @@ from twofold.mapping import Mapping, described
 from twofold.selection import Chosen, select_atoms
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import mdtraj
 
     from twofold.beads import Beads
@@ -33,52 +34,64 @@ if TYPE_CHECKING:
 KEYS = {"name", "atoms", "weights", "type", "mass", "charge"}
 
 
-def read_groups(path: Path, topology: mdtraj.Topology, bonds: np.ndarray) -> Mapping:
-    """The mapping that the YAML file `path` lists; `bonds` (bonds, 2) are those of the atoms of `topology`.
+@dataclass(frozen=True)
+class Groups:
+    """What a YAML file says.
 
-    Raises UserError for a file that is missing or does not parse, and for groups that do not fit the topology.
+    path: of the file. entries: keys and values of each bead. bonds: pairs of beads, None where none are stated.
     """
-    entries, stated_bonds = _parse(path)
-    masses = atom_masses(topology)
-    groups = [_atoms(path, number, entry, topology) for number, entry in enumerate(entries)]
-    for group, entry in zip(groups, entries, strict=True):
-        if "mass" not in entry or "weights" not in entry:
-            check_masses(topology, masses, group)
-    weights = [_weights(path, number, entries[number], masses[group]) for number, group in enumerate(groups)]
-    atoms = np.concatenate(groups)
-    bead = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    owner = np.full(topology.n_atoms, -1, dtype=np.int64)
-    owner[atoms[::-1]] = bead[::-1]  # of beads that share an atom the first owns it
-    bead_bonds = contracted(bonds, owner) if stated_bonds is None else stated_bonds
-    return Mapping(
-        beads=_beads(path, topology, entries, groups, bead_bonds),
-        atoms=atoms,
-        bead=bead,
-        weight=np.concatenate(weights),
-        owner=owner,
-        bonds=bonds,
-        description={"beads": str(path), "groups": [group.tolist() for group in groups], "atom_count": len(owner)},
-    )
+
+    path: Path
+    entries: list[dict[str, Any]]
+    bonds: list[list[int]] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; `from_dict` gives it back."""
+        return {"path": str(self.path), "beads": self.entries, "bonds": self.bonds}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Groups:
+        """Inverse of `to_dict`."""
+        return cls(Path(content["path"]), content["beads"], content["bonds"])
+
+    def mapping(self, topology: mdtraj.Topology, bonds: np.ndarray) -> Mapping:
+        """The mapping of these groups; `bonds` (bonds, 2) are those of the atoms of `topology`.
+
+        Raises UserError for groups that do not fit the topology.
+        """
+        path, entries = self.path, self.entries
+        masses = atom_masses(topology)
+        groups = [_atoms(path, number, entry, topology) for number, entry in enumerate(entries)]
+        for group, entry in zip(groups, entries, strict=True):
+            if "mass" not in entry or "weights" not in entry:
+                check_masses(topology, masses, group)
+        weights = [_weights(path, number, entries[number], masses[group]) for number, group in enumerate(groups)]
+        atoms = np.concatenate(groups)
+        bead = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+        owner = np.full(topology.n_atoms, -1, dtype=np.int64)
+        owner[atoms[::-1]] = bead[::-1]  # of beads that share an atom the first owns it
+        bead_bonds = contracted(bonds, owner) if self.bonds is None else np.array(self.bonds, dtype=np.int64)
+        return Mapping(
+            beads=_beads(path, topology, entries, groups, bead_bonds.reshape(-1, 2)),
+            atoms=atoms,
+            bead=bead,
+            weight=np.concatenate(weights),
+            owner=owner,
+            bonds=bonds,
+            description={
+                "beads": str(path),
+                "groups": [group.tolist() for group in groups],
+                "atom_count": len(owner),
+                "listed": self.to_dict(),
+            },
+        )
 
 
-def _beads(
-    path: Path, topology: mdtraj.Topology, entries: list[dict[str, Any]], groups: list[np.ndarray], bonds: np.ndarray
-) -> Beads:
-    names = [str(entry.get("name", f"B{number + 1}")) for number, entry in enumerate(entries)]
-    stated = [_numbers(path, number, entry) for number, entry in enumerate(entries)]
-    sums = [atom_masses(topology)[group].sum() for group in groups]
-    first = [int(group[0]) for group in groups]
-    return described(
-        topology,
-        [Chosen(atom, name, topology.atom(atom).residue.name) for atom, name in zip(first, names, strict=True)],
-        types=[str(entry.get("type", name)) for entry, name in zip(entries, names, strict=True)],
-        masses=np.array([values.get("mass", total) for values, total in zip(stated, sums, strict=True)]),
-        charges=np.array([values.get("charge", 0.0) for values in stated]),
-        bonds=bonds,
-    )
+def read_groups(path: Path) -> Groups:
+    """What the YAML file `path` says.
 
-
-def _parse(path: Path) -> tuple[list[dict[str, Any]], np.ndarray | None]:
+    Raises UserError for a file that is missing, does not parse, or says something else.
+    """
     import yaml
 
     if not path.is_file():
@@ -96,11 +109,34 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], np.ndarray | None]:
         if "atoms" not in entry or set(entry) - KEYS:
             raise UserError(f"keys {sorted(entry)} of bead {number} of {path}", f"atoms and any of {sorted(KEYS)}")
     if (bonds := content.get("bonds")) is None:
-        return entries, None
+        return Groups(path, [_plain(entry) for entry in entries], None)
     try:
-        return entries, np.array(bonds, dtype=np.int64).reshape(-1, 2)
+        pairs = np.array(bonds, dtype=np.int64).reshape(-1, 2).tolist()
     except (TypeError, ValueError) as error:
         raise UserError(f"bonds {bonds} in {path}", "pairs of bead indices such as [[0, 1], [1, 2]]") from error
+    return Groups(path, [_plain(entry) for entry in entries], pairs)
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry whose name and type are text, which YAML may have read as numbers or dates."""
+    return entry | {key: str(entry[key]) for key in ("name", "type") if key in entry}
+
+
+def _beads(
+    path: Path, topology: mdtraj.Topology, entries: list[dict[str, Any]], groups: list[np.ndarray], bonds: np.ndarray
+) -> Beads:
+    names = [str(entry.get("name", f"B{number + 1}")) for number, entry in enumerate(entries)]
+    stated = [_numbers(path, number, entry) for number, entry in enumerate(entries)]
+    sums = [atom_masses(topology)[group].sum() for group in groups]
+    first = [int(group[0]) for group in groups]
+    return described(
+        topology,
+        [Chosen(atom, name, topology.atom(atom).residue.name) for atom, name in zip(first, names, strict=True)],
+        types=[str(entry.get("type", name)) for entry, name in zip(entries, names, strict=True)],
+        masses=np.array([values.get("mass", total) for values, total in zip(stated, sums, strict=True)]),
+        charges=np.array([values.get("charge", 0.0) for values in stated]),
+        bonds=bonds,
+    )
 
 
 def _numbers(path: Path, number: int, entry: dict[str, Any]) -> dict[str, float]:

@@ -4,7 +4,7 @@ A mapping is linear: the position of bead I is sum_i c_Ii r_i with weights c_Ii 
 that of the atoms that it stands for. For presets and selections, where a bead sits on one atom, those are the atoms
 that are nearer to it along the bonds than to any other bead (ties go to the earlier bead), so that the masses of a
 molecule's beads add up to that of the molecule. For a YAML file they are the atoms of the group. Equilibrium does not
-depend on masses.
+depend on masses. Charges are those that a YAML file states, else zero: MDTraj gives no charges of atoms.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from twofold.space import gather, make_whole, molecules
 
 if TYPE_CHECKING:
     import mdtraj
+
+    from twofold.groups import Groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +89,11 @@ class Mapping:
 
 def build_mapping(
     topology: mdtraj.Topology,
-    beads: str | Path = "backbone",
+    beads: str | Path | Groups = "backbone",
     positions: np.ndarray | None = None,
     box: np.ndarray | None = None,
 ) -> Mapping:
-    """The mapping `beads`: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, or a YAML file.
+    """The mapping `beads`: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, a YAML file, Groups.
 
     positions: (atoms, 3), nm, one frame, by which atoms are bonded for which the topology has no bonds; box: (3, 3).
     Raises UserError for a selection that does not parse or is empty, or for atoms of unknown mass.
@@ -99,10 +101,12 @@ def build_mapping(
     if topology.n_atoms == 0:
         raise UserError("a topology without atoms", "at least one atom", "check the file")
     bonds = atom_bonds(topology, positions, box)
-    if Path(str(beads)).suffix.lower() in (".yaml", ".yml"):
-        from twofold.groups import read_groups
+    from twofold.groups import Groups, read_groups
 
-        return read_groups(Path(beads), topology, bonds)
+    if isinstance(beads, Groups):
+        return beads.mapping(topology, bonds)
+    if Path(str(beads)).suffix.lower() in (".yaml", ".yml"):
+        return read_groups(Path(beads)).mapping(topology, bonds)
     chosen = choose(topology, str(beads), bonds)
     return _on_atoms(topology, chosen, str(beads), bonds)
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from twofold.analysis.observables import distances, torsions
 from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.files.atomic import check_target, write_json
@@ -34,6 +35,7 @@ BLURRED = 1.5
 """Noise level over sigma* above which frames may leave the region of the data."""
 LADDER = 8.0
 """Largest level of noise of a ladder over the smallest, unless it is given."""
+CONDITION = re.compile(r"(?:(phi|psi|omega)(\d*)|(torsion|distance)\((\d+(?:,\d+)*)\))([<>])(-?\d+(?:\.\d+)?)")
 LENGTH_PS = 200.0
 FRAMES = 200
 """Frames of a replica unless the time between them is given."""
@@ -107,18 +109,18 @@ def simulate_model(
 
     replicas: 200 unless given. start: positions (frames, beads, 3) in nm or a trajectory of beads; frames evenly spaced
     over it are dealt out to the replicas. By default samples of the model with the noise of the simulated density.
-    start_basin: a condition on a torsion, as "phi<0" (every phi) or "phi2>0" (that of residue 2); replicas start only
-    from samples that fulfil it. frame_ps: time between frames; by default a two-hundredth of the length. temperature:
-    K; the model holds at that of its data, another one is a plain Langevin bath on the same energy. sigma: noise level
-    of the force field instead of the stored one. deblur: how the blur of that noise is undone. With "frames" (unless
-    given) the density with noise is simulated, and whoever compares frees its frames by `deblurred`; with "forces"
-    energies are extrapolated from two levels to none, which costs twice as much, and frames are what they are.
-    exchange: levels of larger noise, up to `exchange_largest` (eight times that of the force field, if it was trained),
-    at which each replica has a copy to trade conformations with after every frame; rare basins are found sooner, and
-    the frames of a replica are no longer a path in time. friction: 1/ps (1). integrator: "langevin-middle" or "baoab".
-    seed: 0. resume: continue the record beside `out`; what is left out then is as in the record, and of the rest only
-    the length may differ, if it is greater. Without a single good frame there is no trajectory, but a summary that says
-    why. Raises UserError as `twofold.simulation.run.simulate` does.
+    start_basin: a condition that samples must fulfil to start from, as "phi<0" (every phi), "phi2>0" (that of residue
+    2), "torsion(0,1,2,3)>-60" (degrees) or "distance(0,9)<0.8" (nm). frame_ps: time between frames; by default a
+    two-hundredth of the length. temperature: K; the model holds at that of its data, another one is a plain Langevin
+    bath on the same energy. sigma: noise level of the force field instead of the stored one. deblur: how the blur of
+    that noise is undone. With "frames" (unless given) the density with noise is simulated, and whoever compares frees
+    its frames by `deblurred`; with "forces" energies are extrapolated from two levels to none, which costs twice as
+    much, and frames are what they are. exchange: levels of larger noise, up to `exchange_largest` (eight times that of
+    the force field, if it was trained), at which each replica has a copy to trade conformations with after every frame;
+    rare basins are found sooner, and the frames of a replica are no longer a path in time. friction: 1/ps (1).
+    integrator: "langevin-middle" or "baoab". seed: 0. resume: continue the record beside `out`; what is left out then
+    is as in the record, and of the rest only the length may differ, if it is greater. Without a single good frame there
+    is no trajectory, but a summary that says why. Raises UserError as `twofold.simulation.run.simulate` does.
     """
     files = Outputs.at(out)
     if not resume:
@@ -309,20 +311,38 @@ def _dealt(frames: np.ndarray, replicas: int) -> np.ndarray:
 
 
 def in_basin(beads: Beads, positions: np.ndarray, condition: str) -> np.ndarray:
-    """Which frames fulfil a condition like "phi<0" or "psi3>0" (angles in rad against zero). Raises UserError."""
-    from twofold.analysis.observables import torsions
+    """Which frames fulfil a condition like "phi<0", "psi3>-30", "torsion(0,1,2,3)>0" or "distance(0,9)<0.8".
 
-    found = re.fullmatch(r"(phi|psi|omega)(\d*)([<>])0", condition.replace(" ", ""))
+    Torsions in degrees from -180 to 180, distances in nm, beads by number from 0. Of phi, psi and omega without a
+    residue all have to fulfil it. Raises UserError.
+    """
+    found = CONDITION.fullmatch(condition.replace(" ", ""))
     if found is None:
-        raise UserError(f"basin {condition!r}", 'a torsion and its sign, like "phi<0" or "phi2>0"')
-    kind, residue, sign = found.groups()
+        known = '"phi<0", "psi2>-30", "torsion(0,1,2,3)>0" (degrees) or "distance(0,9)<0.8" (nm)'
+        raise UserError(f"basin {condition!r}", f"a condition like {known}")
+    named, residue, counted, numbers, sign, bound = found.groups()
+    rows, limit = _named(beads, named, residue) if named else _numbered(beads, counted, numbers), float(bound)
+    values = distances(positions, rows) if rows.shape[1] == 2 else np.degrees(torsions(positions, rows))
+    return np.all(values < limit if sign == "<" else values > limit, axis=1)
+
+
+def _named(beads: Beads, kind: str, residue: str) -> np.ndarray:
+    """Beads (torsions, 4) of phi, psi or omega, of one residue or of all. Raises UserError where there are none."""
     rows = beads.torsions_named(kind)
     if residue:
         rows = {key: row for key, row in rows.items() if key == int(residue)}
     if not rows:
         raise UserError(f"no torsion {kind}{residue} among these beads", "one of the molecule", "choose another basin")
-    values = torsions(positions, np.array(list(rows.values())))
-    return np.all(values < 0 if sign == "<" else values > 0, axis=1)
+    return np.array(list(rows.values()))
+
+
+def _numbered(beads: Beads, kind: str, numbers: str) -> np.ndarray:
+    """Beads (1, 2 or 4) of a distance or a torsion. Raises UserError for beads that there are not, or too many."""
+    row = [int(number) for number in numbers.split(",")]
+    if len(set(row)) != {"distance": 2, "torsion": 4}[kind] or len(set(row)) != len(row) or max(row) >= len(beads):
+        wanted = f"{'two' if kind == 'distance' else 'four'} different beads from 0 to {len(beads) - 1}"
+        raise UserError(f"{kind}({numbers})", wanted, "count beads in the order of the PDB beside a trajectory")
+    return np.array([row])
 
 
 def deblurred(model: Model, positions: np.ndarray, notes: Mapping[str, Any]) -> np.ndarray:

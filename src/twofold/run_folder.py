@@ -11,7 +11,7 @@ from typing import Any
 
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.files.atomic import write_text
+from twofold.files.atomic import write_text, writing
 from twofold.files.store import read_ensembles, write_ensembles
 from twofold.units import MD_UNITS
 
@@ -61,11 +61,16 @@ class RunFolder:
             raise UserError(f"{self.path} exists already", "a new folder", advice)
 
     def create(self, training: Ensemble, held_out: Ensemble, config: dict[str, Any]) -> None:
-        """Make the folder. Raises UserError when it exists and is not empty."""
+        """Make the folder. Raises UserError when it exists and is not empty, or the disk is full, and leaves none."""
         self.check_new()
         self.path.mkdir(parents=True, exist_ok=True)
-        write_ensembles(self.data, [training, held_out])
-        self.write_config(config)
+        try:
+            write_ensembles(self.data, [training, held_out])
+            self.write_config(config)
+        except BaseException:
+            self.data.unlink(missing_ok=True)
+            self.path.rmdir()
+            raise
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write settings with format, units and versions."""
@@ -75,7 +80,7 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """Settings of the run. Raises UserError when the folder is no run."""
         if not self.config.is_file():
-            raise UserError(f"{self.path} is not a run folder (it has no config.json)", "one that twofold fit made")
+            raise UserError(f"no run in {self.path} (it has no config.json)", "a folder that twofold fit made")
         try:
             config = json.loads(self.config.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -94,8 +99,8 @@ class RunFolder:
         return ensembles[0], ensembles[1]
 
     def append_log(self, entry: dict[str, Any]) -> None:
-        """Add a line to the log."""
-        with self.log.open("a", encoding="utf-8") as file:
+        """Add a line to the log. Raises UserError when the disk is full."""
+        with writing(self.log), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def trim_log(self, step: int) -> None:

@@ -65,6 +65,10 @@ def files(tmp_path_factory):
     trajectory = peptides.trajectory(folder, 120)
     trajectory.save_xtc(str(folder / "run.xtc"))
     trajectory[0].save_xtc(str(folder / "one.xtc"))
+    trajectory.save_xyz(str(folder / "cut.xyz"))
+    lines = (folder / "cut.xyz").read_text().splitlines(keepends=True)
+    (folder / "cut.xyz").write_text("".join(lines[:-5]))
+    (folder / "run.lammpstrj").write_text("ITEM: TIMESTEP\n")
     trajectory.atom_slice(range(20)).save_xtc(str(folder / "fewer.xtc"))
     whole = (folder / "run.xtc").read_bytes()
     (folder / "cut.xtc").write_bytes(whole[: len(whole) // 2 + 7])
@@ -124,6 +128,23 @@ MISTAKES = {
     "run folder is a file": ([*FIT, "--out", "taken.h5"], "taken.h5"),
     "output exists": (["prepare", "ala2.pdb", "run.xtc", "--temperature", "300", "--out", "taken.h5"], "taken.h5"),
     "no folder for output": (["prepare", "ala2.pdb", "run.xtc", "--temperature", "300", "--out", "no/data.h5"], "no"),
+    "one frame to prepare": (
+        ["prepare", "ala2.pdb", "one.xtc", "--temperature", "300", "--out", "new.h5"],
+        "one frame. Expected at least two",
+    ),
+    "cut text": (["prepare", "ala2.pdb", "cut.xyz", "--temperature", "300", "--out", "new.h5"], "cut.xyz ends at line"),
+    "unit of a dump": (
+        ["prepare", "ala2.pdb", "run.lammpstrj", "--temperature", "300", "--out", "new.h5"],
+        "twofold: run.lammpstrj does not state its unit",
+    ),
+    "unit of XTC": (
+        ["prepare", "ala2.pdb", "run.xtc", "--temperature", "300", "--length-unit", "nm", "--out", "new.h5"],
+        "leave it out",
+    ),
+    "units of nothing": (
+        ["prepare", "ala2.pdb", "run.xtc", "--temperature", "300", "--energy-unit", "foo", "--out", "new.h5"],
+        "foo",
+    ),
     "sample of no run": (["sample", "nowhere", "--out", "iid.xtc"], "nowhere"),
     "sample of another folder": (["sample", "taken", "--out", "iid.xtc"], "taken"),
     "sample into a picture": (["sample", "taken", "--out", "iid.png"], "iid.png"),

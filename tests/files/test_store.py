@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -129,3 +133,34 @@ def test_full_disk(tmp_path):
     with little_space(100_000), pytest.raises(UserError, match="No space left while writing"):
         write_ensembles(path, large)
     assert list(tmp_path.iterdir()) == []
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from files.test_atomic import little_space
+from files.test_store import ensemble
+from twofold.errors import UserError
+from twofold.files.store import write_ensembles
+for size in {sizes}:
+    try:
+        with little_space(size):
+            write_ensembles(Path({target!r}) / "a.h5", ensemble())
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_full_disks_of_all_sizes_leave_a_process_that_ends_well(tmp_path):
+    """HDF5 stumbles over what it could not write when the process ends, so that a process has to end."""
+    write_ensembles(tmp_path / "whole.h5", ensemble())
+    whole = (tmp_path / "whole.h5").stat().st_size
+    sizes = [0, 100, 800, 2048, 4096, 8192, 12_288, whole - 1]
+    target = tmp_path / "target"
+    target.mkdir()
+    code = CHILD.format(folder=str(Path(__file__).parents[1]), sizes=sizes, target=str(target))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("No space left while writing") == done.stdout.count("\n") == len(sizes)
+    assert list(target.iterdir()) == []

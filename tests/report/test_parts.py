@@ -213,7 +213,7 @@ def test_intake_of_an_evaluation() -> None:
     bonds = row(name="bonds mean", group="geometry", unit="nm", parts=parts)
     verdict = {"state": "close", "text": "Simulation and reference nearly agree: 1 of 2 numbers agree."}
     motion = {
-        "crossings": {"2": {"up": 3, "down": 2, "total": 5, "replicas": 4}},
+        "crossings": {"phi, residue 2": {"up": 3, "down": 2, "total": 5, "replicas": 4}},
         "independent_frames": 12.0,
         "slowest": "phi",
     }

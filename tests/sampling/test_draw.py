@@ -11,7 +11,7 @@ from synthetic import Gaussian, Line
 from twofold.energy.base import Energy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
-from twofold.sampling import draw
+from twofold.sampling import draw, memory
 from twofold.sampling.draw import draw_samples
 
 MODEL, LINE, SCHEDULE = Gaussian.of(np.diag([1.0, 0.5, 2.0, 1.0, 0.5, 2.0])), Line(6), NoiseSchedule(0.05, 20.0)
@@ -84,10 +84,16 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
         return inner(network, chart, levels, key, batch, *rest)
 
     monkeypatch.setattr(draw, "_batch", refuse)
-    drawn = samples(100, batch=256)
-    assert tried == [256, 128, 64, 64]
+    drawn = samples(300, batch=256)
+    assert tried == [256, 128, 64, 64, 64, 64, 64]
     assert drawn.settings["batch"] == 64
-    np.testing.assert_array_equal(drawn.positions, samples(100).positions)
+    np.testing.assert_array_equal(drawn.positions, samples(300).positions)
+
+
+@pytest.mark.parametrize(("number", "free", "batch"), [(1, None, 16), (40, None, 40), (100, None, 64), (100, 1.0, 16)])
+def test_batches_are_no_larger_than_asked_for_or_than_memory(monkeypatch, number, free, batch):
+    monkeypatch.setattr(memory, "free_bytes", lambda: free)
+    assert samples(number).settings["batch"] == batch
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from files.test_atomic import little_space
 from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.simulation.record import Header, Record
@@ -19,6 +21,7 @@ from twofold.simulation.stability import TimestepCheck
 BEADS = Beads.anonymous(2)
 SETTINGS = SimulationSettings(300.0, 2.0, frame_ps=0.2, timestep_fs=2.0)
 HEADER = Header(SETTINGS, BEADS, 3, "abc", TimestepCheck(2.0, 2.0, 10.0, 200.0), {"why": "test"})
+LONG = replace(HEADER, settings=replace(SETTINGS, length_ps=2000.0))
 
 
 def state(value: float) -> dict[str, np.ndarray]:
@@ -103,9 +106,22 @@ def test_full_disk(path, monkeypatch, tmp_path):
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(UserError, match="GB free"):
+    with pytest.raises(UserError, match=r"0\.01 kB free for .*new\.h5\. Expected 67\.\d kB, the size of the record"):
         Record.create(tmp_path / "new.h5", HEADER, state(0.0))
     assert not (tmp_path / "new.h5").exists()
+    with Record.open(path, write=True) as record, pytest.raises(UserError, match="kB free for"):
+        record.extend(100.0)
+    monkeypatch.undo()
+    with little_space(8192), pytest.raises(UserError, match="No space left while writing"):
+        Record.create(tmp_path / "new.h5", LONG, state(0.0))
+    assert [file.name for file in tmp_path.iterdir()] == ["md.h5"]
+    with Record.open(path) as record:
+        assert record.frames == 5
+
+
+def test_a_record_has_its_space_from_the_start(tmp_path):
+    with Record.create(tmp_path / "md.h5", LONG, state(0.0)):
+        assert 512 * (tmp_path / "md.h5").stat().st_blocks >= LONG.bytes
 
 
 CHILD = """

@@ -30,8 +30,14 @@ def plain(tmp_path_factory):
     return twofold.fit("double-well-2d", out=tmp_path_factory.mktemp("plain") / "run", fokker_planck=0.0, **FIT)
 
 
-def test_the_fokker_planck_term_lowers_the_residual(plain, tmp_path):
-    tied = twofold.fit("double-well-2d", out=tmp_path / "run", fokker_planck=3.0, fokker_planck_every=2, **FIT)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"fokker_planck_exact": True, "fokker_planck_smallest": 0.05, "fokker_planck_largest": 2.0}],
+    ids=["probes", "exact"],
+)
+def test_the_fokker_planck_term_lowers_the_residual(plain, tmp_path, options):
+    tie = {"fokker_planck": 3.0, "fokker_planck_every": 2} | options
+    tied = twofold.fit("double-well-2d", out=tmp_path / "run", **tie, **FIT)
     assert spread_of_residual(tied) < 0.8 * spread_of_residual(plain)
 
 

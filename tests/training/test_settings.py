@@ -1,6 +1,10 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from twofold.errors import UserError
+from twofold.noise import VIEWS
 from twofold.training.settings import TrainingSettings, load_settings
 
 
@@ -59,3 +63,17 @@ def test_a_plain_expert_needs_experts():
     with pytest.raises(UserError, match="experts_plain has no expert"):
         load_settings(None, experts_plain=True)
     assert load_settings(None, experts_plain=True, experts=(1.0,)).experts == (1.0,)
+
+
+def test_published_recipes_are_those_of_their_schedules():
+    recipes = Path(__file__).parents[2] / "docs" / "recipes"
+    arts, plainer = (load_settings(recipes / f"{name}.yaml") for name in ("two_for_one", "scoremd"))
+    assert (arts.schedule, arts.loss, plainer.schedule) == ("vp-cosine", "denoising", "vp-linear")
+    levels = VIEWS[plainer.schedule].sigma(np.array([0.1, 0.6]))
+    np.testing.assert_allclose(plainer.experts, levels, rtol=0.02)
+    assert plainer.fokker_planck_largest == plainer.experts[0]
+
+
+def test_levels_of_the_residual_are_a_range():
+    with pytest.raises(UserError, match=r"fokker_planck_smallest 1 is not below fokker_planck_largest 0\.5"):
+        load_settings(None, fokker_planck_smallest=1.0, fokker_planck_largest=0.5)

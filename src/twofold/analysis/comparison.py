@@ -135,8 +135,8 @@ def _without_each(
     total: np.ndarray,
     blocks: np.ndarray,
     arguments: tuple[np.ndarray | None, ...],
-) -> list[float]:
-    """`statistic` of what is left of `total` without each block, in the place of None among `arguments`.
+) -> np.ndarray:
+    """(blocks, ...): `statistic` of what is left of `total` without each block, in the place of None among `arguments`.
 
     NaN where nothing is left, so that the error is NaN as well.
     """
@@ -144,9 +144,9 @@ def _without_each(
     for block in blocks:
         rest = total - block
         some = np.any(np.abs(rest) > 1e-9 * np.abs(total).max())
-        chosen = [rest if argument is None else argument for argument in arguments]
-        found.append(float(statistic(*chosen)) if some else float("nan"))
-    return found
+        chosen = [(rest if some else total) if argument is None else argument for argument in arguments]
+        found.append(np.asarray(statistic(*chosen), dtype=np.float64) * (1.0 if some else np.nan))
+    return np.array(found)
 
 
 def draw_size(n: int, worth: float, frames: int) -> int:
@@ -229,7 +229,13 @@ def level(
 
 
 def _level(statistic: Callable[[np.ndarray], np.ndarray], part: Part) -> tuple[float, float]:
+    value, error = jackknifed(statistic, part)
+    return float(value), float(error)
+
+
+def jackknifed(statistic: Callable[[np.ndarray], np.ndarray], part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """`statistic(totals)` of all frames, a number or one for each column, and its error from blocks."""
     blocks = part.totals()
     total = blocks.sum(axis=0)
-    left_out = np.array(_without_each(statistic, total, blocks, (None,)))
-    return float(statistic(total)), float(jackknife_error(left_out, np.bincount(part.groups, minlength=len(blocks))))
+    left_out = _without_each(statistic, total, blocks, (None,))
+    return statistic(total), np.asarray(jackknife_error(left_out, np.bincount(part.groups, minlength=len(blocks))))

@@ -21,6 +21,8 @@ from twofold.analysis.uncertainty import block_groups, effective_size
 from twofold.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twofold.analysis.comparison import Comparison, Estimate
     from twofold.analysis.frames import FrameSet, Reference
     from twofold.analysis.metrics import Metric
@@ -109,7 +111,7 @@ class Judge:
         rows += [self._level_row(level, one) for level in self.levels]
         rows += [verdict.judge_fault(comparison.counted_fault(name, *count)) for name, count in one.faults.items()]
         result = verdict.overall(name, "reference", rows)
-        motion = motion_of(one, self.beads) if one.moves else {}
+        motion = motion_of(one, self.beads, self.reference.held_out) if one.moves else {}
         return SetResult(one.kind, len(one), effective_size(weights), n, tuple(rows), result, motion)
 
     def worth(self, observable: Observable, metric: Metric, one: FrameSet, values: np.ndarray, part: Part) -> float:
@@ -128,7 +130,7 @@ class Judge:
     def _rows(self, observable: Observable, one: FrameSet) -> list[Comparison]:
         values = observable.values(one.positions)
         weights, groups = one.all_weights(), one.groups()
-        held, _, chosen = self.seen(observable)
+        *_, chosen = self.seen(observable)
         rows = []
         for metric in chosen:
             # The held-out part limits the size of histograms, whose noise it shares, but not that of means and widths.
@@ -140,7 +142,7 @@ class Judge:
             value = comparison.estimate(metric.statistic, part, self.part(observable, metric, 0), size, self.rng())
             row = _labelled(observable, metric, value, self.floor(observable, metric, n), n)
             if metric.name == "mean":
-                row = replace(row, parts=_columns(observable, values, weights, held, self.reference.held_out.weights))
+                row = replace(row, parts=_columns(observable.labels, part, self.part(observable, metric, 0)))
             rows.append(verdict.judge_distance(row))
         return rows
 
@@ -200,14 +202,11 @@ def _labelled(
     return comparison.distance(value, floor, shared=shared, **labels)
 
 
-def _columns(
-    observable: Observable, values: np.ndarray, weights: np.ndarray, held: np.ndarray, held_weights: np.ndarray
-) -> dict[str, Any]:
-    """Mean and width of every column of the set and the held-out reference, by label."""
-    totals = []
-    for table, w in ((values, weights), (held, held_weights)):
-        part = Part(w, np.zeros(len(w), dtype=np.int64), values=np.asarray(table, dtype=np.float64))
-        totals.append(part.totals()[0])
-    rows = zip(observable.labels, means(totals[0]), widths(totals[0]), means(totals[1]), widths(totals[1]), strict=True)
-    names = ("mean", "width", "reference_mean", "reference_width")
-    return {label: dict(zip(names, map(float, numbers), strict=True)) for label, *numbers in rows}
+def _columns(labels: Sequence[str], part: Part, held_out: Part) -> dict[str, Any]:
+    """Mean and width, with errors, of every column of the set and of the held-out reference, by label."""
+    found: dict[str, dict[str, float]] = {label: {} for label in labels}
+    for source, one in (("", part), ("reference_", held_out)):
+        for name, statistic in (("mean", means), ("width", widths)):
+            for label, value, error in zip(labels, *comparison.jackknifed(statistic, one), strict=True):
+                found[label] |= {f"{source}{name}": float(value), f"{source}{name}_error": float(error)}
+    return found

@@ -31,6 +31,12 @@ class Crossings:
     def number(self) -> int:
         return self.up + self.down
 
+    @property
+    def error(self) -> float | None:
+        """Standard error of the number, from its scatter over replicas; None for a single one."""
+        count = len(self.by_replica)
+        return float(np.sqrt(count * np.var(self.by_replica, ddof=1))) if count > 1 else None
+
 
 def by_replica(replica: np.ndarray | None, frames: int) -> list[np.ndarray]:
     """Indices of the frames of each replica, in order."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from twofold.analysis.design import Clusters
 
+PMF_BINS = 64
+"""Of the PMF error, an axis, as in ScoreMD (Plainer et al., NeurIPS 2025); two of them are open."""
 LINE_BINS = 50
 """Bins of one-dimensional histograms within the range of the reference; two more catch what lies outside."""
 CIRCLE_BINS = 36
@@ -52,12 +54,12 @@ def joint_js(edges: list[np.ndarray]) -> Metric:
     return Metric("JS", "nats", _joint_part(edges), lambda p, q: divergence.js_divergence(p, q).mean(), _js_worth)
 
 
-def joint_pmf(bins: int, windows: Sequence[tuple[float, float]]) -> Metric:
+def joint_pmf(windows: Sequence[tuple[float, float]]) -> Metric:
     """PMF error ((kT)^2) of pairs of columns, each within its window, the mean over the pairs.
 
-    See `divergence.pmf_error`.
+    In `PMF_BINS` bins an axis, so that numbers can be compared with published ones. See `divergence.pmf_error`.
     """
-    edges = [divergence.pmf_edges(bins, low, high) for low, high in windows]
+    edges = [divergence.pmf_edges(PMF_BINS, low, high) for low, high in windows]
     return Metric("PMF error", "kT²", _joint_part(edges), lambda p, q: divergence.pmf_error(p, q).mean(), _pmf_worth)
 
 

@@ -85,7 +85,7 @@ def _coordinates(reference: Ensemble, bins: int) -> list[Observable]:
                 "coordinates",
                 ("particle",),
                 values,
-                lambda _: (metrics.joint_js(edges), metrics.joint_pmf(bins, window)),
+                lambda _: (metrics.joint_js(edges), metrics.joint_pmf(window)),
                 key=True,
                 help="Distribution over the plane.",
             )
@@ -117,7 +117,7 @@ def _ramachandran(beads: Beads, bins: int) -> list[Observable]:
             "torsions",
             tuple(residue_label(beads, r) for r in chosen),
             lambda x: observables.torsions(x, rows),
-            lambda _: (metrics.joint_js(edges), metrics.joint_pmf(bins, [(-np.pi, np.pi)] * len(rows))),
+            lambda _: (metrics.joint_js(edges), metrics.joint_pmf([(-np.pi, np.pi)] * len(rows))),
             key=key,
             help="Distribution of the two backbone torsions of a residue (Ramachandran plane).",
         )

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from twofold.cli.display import console
 from twofold.run_folder import versions
+from twofold.sampling.memory import main_memory
 
 EXTRAS = {"openmm": "twofold reference", "deeptime": "slow coordinates (TICA) in evaluate"}
 
@@ -38,9 +39,5 @@ def print_checkup() -> None:
 
 
 def _memory() -> str:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return "unknown"
-    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return f"{kib['MemAvailable'] / 2**20:.1f} of {kib['MemTotal'] / 2**20:.1f} GiB"
+    memory = main_memory()
+    return "unknown" if memory is None else f"{memory[0] / 2**30:.1f} of {memory[1] / 2**30:.1f} GiB"

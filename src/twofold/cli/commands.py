@@ -25,7 +25,7 @@ def fit(
         Positional[Path],
         arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, a data set with forces (npz, extxyz, h5), or a system's name"),
     ],
-    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz; none for data.h5")] = (),
+    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy, npz, ...; none for data.h5")] = (),
     /,
     *,
     out: Annotated[Path, arg(help="new folder of the run")],
@@ -36,7 +36,7 @@ def fit(
     frames: Annotated[int, arg(help="to make of a system, like mueller-brown or lj13")] = 100_000,
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
     molecule: Molecule = None,
     forces: Annotated[
@@ -116,22 +116,16 @@ def sample(
     Example: twofold sample run --number 10000 --out iid.xtc
     """
     from twofold import fitting
-    from twofold.cli.display import bar, console
+    from twofold.cli.display import bar, console, sample_progress, samples_line
     from twofold.files.atomic import check_target
-    from twofold.files.trajectories import check_suffix, write_trajectory
+    from twofold.files.trajectories import check_suffix, write_samples
 
     for path in (check_suffix(out), out.with_suffix(".pdb")):
         check_target(path)
     model = fitting.load(run)
     with bar("sample") as update:
-        drawn = model.sample(
-            number, seed=seed, steps=steps, solver=solver, progress=lambda done, total: update(done, total, f"{done}")
-        )
-    write_trajectory(out, drawn.positions, model.beads)
-    console().print(
-        f"{len(drawn)} conformations in {out}; {drawn.not_finite} not finite, {drawn.outside} outside of the "
-        "region of the data (they are kept)"
-    )
+        drawn = model.sample(number, seed=seed, steps=steps, solver=solver, progress=sample_progress(update))
+    console().print(samples_line(drawn, write_samples(out, drawn.positions, model.beads)))
 
 
 def simulate(
@@ -155,7 +149,7 @@ def simulate(
     ] = None,
     exchange_largest: Annotated[float | None, arg(help="the largest of them (eight times sigma)")] = None,
     start: Annotated[Path | None, arg(help="trajectory of beads to start from (samples)")] = None,
-    start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0"')] = None,
+    start_basin: Annotated[str | None, arg(help='start only from here, like "phi<0" or "distance(0,9)<0.8"')] = None,
     integrator: Annotated[str | None, arg(help="langevin-middle (unless given) or baoab")] = None,
     seed: Annotated[int | None, arg(help="seed (0)")] = None,
     resume: Annotated[bool, arg(help="continue the record beside --out, as it began; --length-ps may grow")] = False,
@@ -214,7 +208,7 @@ def evaluate(
     reference: Annotated[tuple[Path, ...], arg(help="topology and trajectories (the part that was held out)")] = (),
     reference_weights: Annotated[Path | None, arg(help="weights of the reference")] = None,
     reference_stride: Annotated[int, arg(help="keep every n-th frame of the reference")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays in --reference: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays or dumps in --reference")] = None,
     bins: Annotated[int, arg(help="bins of a torsion")] = 60,
     diagnose: Annotated[bool, arg(help="add what twofold diagnose finds to the report")] = False,
     overwrite: Annotated[bool, arg(help="replace an older evaluation in --out")] = False,
@@ -245,8 +239,8 @@ def evaluate(
 
 
 def prepare(
-    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP")],
-    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy or npz")] = (),
+    topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, HDF5")],
+    trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy, npz, ... (docs/formats.md)")] = (),
     /,
     *,
     out: Annotated[Path, arg(help="data.h5, which twofold fit accepts in place of files")],
@@ -254,7 +248,7 @@ def prepare(
     beads: BeadChoice = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays: nm, angstrom")] = None,
+    length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
     molecule: Molecule = None,
     forces: Annotated[Path | None, arg(help="forces of all frames (npy, npz)")] = None,
@@ -281,6 +275,8 @@ def prepare(
         molecule=molecule,
         forces=forces,
     )
+    if len(ensemble) < 2:
+        raise UserError("one frame", "at least two; a fit takes 50 and more", "give the whole trajectory")
     write_ensembles(out, ensemble)
     console().print(f"{len(ensemble)} frames of {len(ensemble.beads)} beads in {out}")
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twofold.cli.display import bar, console, evaluation_table, fit_progress, simulation_lines, simulation_progress
+from twofold.cli.display import (
+    bar,
+    console,
+    evaluation_table,
+    fit_progress,
+    sample_progress,
+    samples_line,
+    simulation_lines,
+    simulation_progress,
+)
 from twofold.errors import UserError
 
 SAMPLES = 20_000
@@ -23,29 +32,37 @@ TIMESTEP_FS = 4.0
 def run_demo(out: Path, minutes: float, seed: int) -> None:
     """Fit for `minutes`, sample, simulate from samples and from one basin, evaluate; all into the new folder `out`."""
     from twofold import evaluation, fitting, packaged
-    from twofold.files.trajectories import write_trajectory
+    from twofold.files.trajectories import write_samples
+    from twofold.interrupt import stop_requested
+    from twofold.training.fit import Interrupted
 
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} exists already", "a new folder", "choose another --out or remove it")
     data = packaged.ala2()
     say = console().print
     say("[bold]1. Fit[/]  a coarse-grained model of alanine dipeptide: 22 atoms become 5 backbone beads")
-    with bar("   fit") as update:
-        model = fitting.fit(
-            data.topology,
-            data.training,
-            held_out=data.held_out,
-            weights=data.weights(),
-            temperature=data.temperature,
-            out=out / "run",
-            minutes=minutes,
-            seed=seed,
-            progress=fit_progress(update),
-        )
+    try:
+        with stop_requested() as stopped, bar("   fit") as update:
+            model = fitting.fit(
+                data.topology,
+                data.training,
+                held_out=data.held_out,
+                weights=data.weights(),
+                temperature=data.temperature,
+                out=out / "run",
+                minutes=minutes,
+                seed=seed,
+                progress=fit_progress(update),
+                stopped=stopped,
+            )
+    except Interrupted as stop:
+        say(f"{stop}; what was learned is in {out / 'run'}: twofold fit {data.topology} --out {out / 'run'} --resume")
+        raise KeyboardInterrupt from stop
     say("[bold]2. Sample[/]  independent conformations, straight from noise")
     with bar("   sample") as update:
-        drawn = model.sample(SAMPLES, seed=seed, progress=lambda done, total: update(done, total, f"{done}"))
-    write_trajectory(out / "samples.xtc", drawn.positions, model.beads)
+        drawn = model.sample(SAMPLES, seed=seed, progress=sample_progress(update))
+    samples = write_samples(out / "samples.xtc", drawn.positions, model.beads)
+    say(f"   {samples_line(drawn, samples)}")
     say("[bold]3. Simulate[/]  the same model as a force field, once from samples and once from one basin")
     for name, settings in RUNS.items():
         with bar("   simulate") as update:
@@ -59,8 +76,6 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
         for line in simulation_lines(summary):
             say(f"   {line}")
     say("[bold]4. Evaluate[/]  against the runs of the reference that training never saw")
-    judged = evaluation.evaluate(
-        out / "run", out=out, samples=out / "samples.xtc", simulation=[out / name for name in RUNS]
-    )
+    judged = evaluation.evaluate(out / "run", out=out, samples=samples, simulation=[out / name for name in RUNS])
     say(evaluation_table(judged.evaluation))
     say(f"Open {judged.report} in a browser.")

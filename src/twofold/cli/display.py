@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -60,6 +61,24 @@ def fit_progress(update: Callable[[float, float, str], None]) -> Callable[[Any],
         update(progress.step, progress.steps or 1, remark)
 
     return show
+
+
+def sample_progress(update: Callable[[float, float, str], None]) -> Callable[[int, int], None]:
+    """Shows how many conformations are drawn on a bar."""
+    began = time.perf_counter()
+
+    def show(done: int, total: int) -> None:
+        update(done, total, f"{done} of {total}, {done / (time.perf_counter() - began):,.0f}/s")
+
+    return show
+
+
+def samples_line(drawn: Any, path: Any) -> str:
+    """How many conformations were drawn, how many of them are at fault, and where they are."""
+    return (
+        f"{len(drawn)} conformations in {path}; {drawn.not_finite} not finite, {drawn.outside} outside of the region "
+        "of the data (they are kept)"
+    )
 
 
 def simulation_progress(update: Callable[[float, float, str], None]) -> Callable[[Any], None]:

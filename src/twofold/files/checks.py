@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 SAMPLE = 1 << 20
 
 
+def extension(path: Path) -> str:
+    """Lower-case extension, ".pdb.gz" as one."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
+
+
 def check_file(path: Path) -> Path:
     """`path`, if it is a file that holds something and may be read. Raises UserError otherwise."""
     if path.is_dir():

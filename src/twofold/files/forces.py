@@ -11,8 +11,8 @@ import numpy as np
 
 from twofold.errors import UserError
 from twofold.files.arrays import ARRAYS, needed_unit, read_arrays
-from twofold.files.checks import check_file
-from twofold.files.frames import Frames, extension, iterate
+from twofold.files.checks import check_file, extension
+from twofold.files.frames import Frames, iterate
 from twofold.files.numpy_files import first_of, load_archive, load_array
 from twofold.units import energy_factor, length_factor
 
@@ -30,7 +30,7 @@ SEEN = 1000
 class GivenForces:
     """values: (frames, atoms or beads, 3) in the unit of the file at `path`; `factor` makes them kJ/mol/nm.
 
-    length_unit: as it was asked for, which the arrays of positions beside them may need; None where files state theirs.
+    length_unit: as it was asked for, which positions beside them may need; None where files state theirs.
     """
 
     path: Path
@@ -99,5 +99,5 @@ def _first_frames(file: Path, topology: mdtraj.Topology, length_unit: str | None
         arrays = read_arrays(file, length_unit)
         box = None if arrays.box is None else arrays.box[:SEEN]
         return Frames(np.asarray(arrays.positions[:SEEN], np.float64) * arrays.length, None, box)
-    with closing(iterate(file, topology, None, 1, SEEN)) as chunks:
+    with closing(iterate(file, topology, None, 1, SEEN, length_unit=length_unit)) as chunks:
         return next(iter(chunks))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,17 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.errors import UserError
-from twofold.files.checks import check_file
+from twofold.files.checks import check_file, extension
+from twofold.files.lammps import dump_scale
 from twofold.files.quiet import quiet
+from twofold.files.whole import check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     import mdtraj
 
-MMCIF = (".cif", ".mmcif", ".pdbx")
+MMCIF = (".cif", ".mmcif", ".pdbx", ".cif.gz", ".mmcif.gz", ".pdbx.gz")
+RESTARTS = (".rst7", ".restrt", ".inpcrd", ".ncrst")
+"""Of AMBER; one frame each."""
 WITH_TOPOLOGY = (".pdb", ".pdb.gz", *MMCIF, ".gro", ".h5", ".hdf5")
-TOPOLOGIES = (*WITH_TOPOLOGY, ".psf", ".prmtop", ".parm7", ".prm7", ".mol2")
+TOPOLOGIES = (*WITH_TOPOLOGY, ".psf", ".prmtop", ".parm7", ".prm7")
+LAMMPS = ".lammpstrj"
+NANOMETRES = (".xtc", ".trr", ".gro", ".h5", ".hdf5")
+"""Formats in nm (HDF5: in the unit that the file names). A dump of LAMMPS is in any unit, others are in angstrom."""
 TRAJECTORIES = (
     ".xtc",
     ".trr",
@@ -31,9 +37,11 @@ TRAJECTORIES = (
     ".ncdf",
     ".netcdf",
     ".xyz",
-    ".lammpstrj",
+    ".xyz.gz",
+    LAMMPS,
     ".mdcrd",
     ".crd",
+    *RESTARTS,
     *WITH_TOPOLOGY,
 )
 TIMED = (".xtc", ".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".gro")
@@ -50,14 +58,8 @@ class Frames:
     box: np.ndarray | None
 
 
-def extension(path: Path) -> str:
-    """Lower-case extension, ".pdb.gz" as one."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
-
-
 def load_topology(path: str | Path) -> mdtraj.Topology:
-    """The topology of a PDB, mmCIF, GRO, PSF, PRMTOP, MOL2 or HDF5 file.
+    """The topology of a PDB, mmCIF, GRO, PSF, PRMTOP or HDF5 file.
 
     Raises UserError for a file that is missing, empty, of another kind, or holds no atoms.
     """
@@ -81,22 +83,30 @@ def load_topology(path: str | Path) -> mdtraj.Topology:
     return topology
 
 
-def first_frame(path: Path, topology: mdtraj.Topology) -> Frames:
+def first_frame(path: Path, topology: mdtraj.Topology, length_unit: str | None = None) -> Frames:
     """The first frame with all atoms. Raises UserError when it has another number of atoms than the topology."""
-    with closing(iterate(path, topology, None, 1, chunk=1)) as frames:
+    with closing(iterate(path, topology, None, 1, chunk=1, length_unit=length_unit)) as frames:
         return next(frames)
 
 
 def iterate(
-    path: Path, topology: mdtraj.Topology, atoms: np.ndarray | None, stride: int, chunk: int | None = None
+    path: Path,
+    topology: mdtraj.Topology,
+    atoms: np.ndarray | None,
+    stride: int,
+    chunk: int | None = None,
+    *,
+    length_unit: str | None = None,
 ) -> Generator[Frames]:
     """Chunks of every `stride`-th frame of the chosen `atoms` (all when None).
 
-    Raises UserError for a file that is missing, empty, damaged, of another kind, or without frames.
+    length_unit: of a dump of LAMMPS; the other formats have theirs. Raises UserError for a file that is missing, empty,
+    damaged, cut, of another kind, without frames, or whose unit is not known.
     """
     check_file(path)
     if extension(path) not in TRAJECTORIES:
         raise UserError(f"trajectory {path.name}", f"one of {', '.join(TRAJECTORIES)}, .npy or .npz")
+    scale = dump_scale(path, length_unit) if extension(path) == LAMMPS else 1.0
     chunk = chunk or max(1, CHUNK_BYTES // (12 * topology.n_atoms))
     chunks = _chunks(path, topology, stride, chunk)
     count = 0
@@ -105,10 +115,16 @@ def iterate(
             if frames.positions.shape[1] != topology.n_atoms:
                 raise _other_atoms(path, frames.positions.shape[1], topology.n_atoms)
             count += len(frames.positions)
+            frames = frames if scale == 1.0 else _scaled(frames, scale)
             yield frames if atoms is None else replace(frames, positions=frames.positions[:, atoms])
     if count == 0:
         raise UserError(f"{path} has no frames", "at least one", "check how it was written or copied")
-    _check_dcd(path, count, stride)
+    check_whole(path, count, stride, topology.n_atoms)
+
+
+def _scaled(frames: Frames, scale: float) -> Frames:
+    factor = np.float32(scale)
+    return replace(frames, positions=frames.positions * factor, box=None if frames.box is None else frames.box * factor)
 
 
 def _next(path: Path, chunks: Iterator[Frames], topology: mdtraj.Topology) -> Frames | None:
@@ -134,8 +150,8 @@ def _chunks(path: Path, topology: mdtraj.Topology, stride: int, chunk: int) -> G
 
     options: dict[str, Any] = {} if extension(path) in WITH_TOPOLOGY else {"top": topology}
     timed = extension(path) in TIMED
-    if extension(path) in MMCIF:  # which iterload does not know
-        parts = iter([mdtraj.load(str(path), stride=stride)])
+    if extension(path) in (*MMCIF, *RESTARTS):  # which iterload does not know
+        parts = iter([mdtraj.load(str(path), **options)[::stride]])
     else:
         parts = mdtraj.iterload(str(path), chunk=chunk, stride=stride, **options)
     for part in parts:
@@ -159,15 +175,3 @@ def _unreadable(path: Path, kind: str, error: Exception) -> UserError:
         "a whole file of that format",
         "check how it was written or copied; a truncated file has to be repaired or cut first",
     )
-
-
-def _check_dcd(path: Path, count: int, stride: int) -> None:
-    """Raises UserError for a DCD that ends before the last frame that its header announces: mdtraj just stops there."""
-    if extension(path) != ".dcd":
-        return
-    with path.open("rb") as file:
-        header = file.read(12)
-    order = "<" if header[:4] == struct.pack("<i", 84) else ">"
-    announced = struct.unpack(order + "i", header[8:12])[0] if header[:4] == struct.pack(order + "i", 84) else 0
-    if announced > count * stride:
-        raise UserError(f"{path} ends after {count * stride} of {announced} frames", "a whole file", "copy it again")

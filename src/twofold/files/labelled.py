@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import mdtraj
 
+    from twofold.groups import Groups
+
 PER_FRAME = ("positions", "forces", "energies", "box", "place", "file", "trajectory", "weights")
 LARGEST = 1e30
 """In the units of a file; what is larger is no number of a molecule, and single precision could not hold it."""
@@ -89,7 +91,7 @@ class LabelledFrames:
         temperature: float,
         *,
         topology: str | Path | mdtraj.Topology | None = None,
-        beads: str | Path = "all",
+        beads: str | Path | Groups = "all",
         stride: int = 1,
         frame_ps: float | None = None,
         blocks: int = BLOCKS,

@@ -62,13 +62,24 @@ class Part:
     forces_left_out: bool = False
 
 
-def read_frames(file: Path, topology: mdtraj.Topology, mapping: Mapping, stride: int, *, count_all: bool) -> Part:
-    """Reads and maps a trajectory; with `count_all` every frame is read, so that `total` is known for any stride."""
+def read_frames(
+    file: Path,
+    topology: mdtraj.Topology,
+    mapping: Mapping,
+    stride: int,
+    *,
+    length_unit: str | None = None,
+    count_all: bool,
+) -> Part:
+    """Reads and maps a trajectory; with `count_all` every frame is read, so that `total` is known for any stride.
+
+    length_unit: of a dump of LAMMPS.
+    """
     atoms = mapping.needed_atoms()
     restricted = mapping.restricted(atoms)
     read_stride, keep = (1, stride) if count_all else (stride, 1)
     positions, boxes, times, total = [], [], [], 0
-    with closing(iterate(file, topology, atoms, read_stride)) as chunks:
+    with closing(iterate(file, topology, atoms, read_stride, length_unit=length_unit)) as chunks:
         for frames in chunks:
             chosen = slice(-total % keep, None, keep)
             xyz = frames.positions[chosen]

@@ -10,18 +10,20 @@ import numpy as np
 
 from twofold.ensemble import BLOCKS, Ensemble
 from twofold.errors import UserError
-from twofold.files.checks import check_file
+from twofold.files.checks import check_file, extension
 from twofold.files.extended_xyz import read_extended_xyz
-from twofold.files.frames import extension
 from twofold.files.labelled import LabelledFrames, in_order, joined_frames
 from twofold.files.labelled_npz import is_labelled_npz, read_labelled_npz
 from twofold.files.spice import is_spice, only_molecule, read_spice
+from twofold.files.stated_units import check_names
 from twofold.files.weights import Weights, as_weights, linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import mdtraj
+
+    from twofold.groups import Groups
 
 XYZ = (".xyz", ".extxyz")
 HDF5 = (".h5", ".hdf5")
@@ -66,6 +68,7 @@ def read_published(
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     if not paths:
         raise UserError("no files", "at least one")
+    check_names(length_unit, energy_unit)
     whole = joined_frames([_read(path, level, length_unit, energy_unit, molecule) for path in paths])
     if (given := as_weights(weights)) is not None:
         if given.values.shape != (len(whole),):
@@ -79,7 +82,7 @@ def published_ensemble(
     files: str | Path | Sequence[str | Path],
     *,
     temperature: float,
-    beads: str | Path | None = None,
+    beads: str | Path | Groups | None = None,
     stride: int = 1,
     frame_ps: float | None = None,
     blocks: int = BLOCKS,
@@ -124,7 +127,7 @@ def spice_ensembles(
     return [frames.ensemble(temperature, beads=beads) for frames in read_spice(path, names)]
 
 
-def _beads(beads: str | Path | None, topology: Any) -> str | Path:
+def _beads(beads: str | Path | Groups | None, topology: Any) -> str | Path | Groups:
     return beads or ("all" if topology is None else "backbone")
 
 

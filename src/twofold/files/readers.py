@@ -12,11 +12,12 @@ from twofold.beads import Beads
 from twofold.ensemble import BLOCKS, Ensemble, check_temperature, concatenate
 from twofold.errors import UserError
 from twofold.files.arrays import ARRAYS, Arrays, read_arrays
-from twofold.files.checks import check_file, fingerprint
+from twofold.files.checks import check_file, extension, fingerprint
 from twofold.files.forces import read_forces, with_forces
-from twofold.files.frames import WITH_TOPOLOGY, Frames, extension, first_frame, load_topology
+from twofold.files.frames import WITH_TOPOLOGY, Frames, first_frame, load_topology
 from twofold.files.parts import LEFT_OUT, Part, Particles, joined, read_array_part, read_frames
 from twofold.files.published import published_ensemble, published_files
+from twofold.files.stated_units import check_names, check_needed
 from twofold.files.store import is_store, read_ensembles
 from twofold.files.weights import Weights, as_weights, frame_weights
 from twofold.mapping import Mapping, build_mapping
@@ -25,6 +26,7 @@ from twofold.space import displacement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from twofold.groups import Groups
 
 BEADS = "backbone"
 """The mapping unless one is given."""
@@ -36,7 +38,7 @@ def read_trajectory(
     topology: str | Path | None,
     trajectories: str | Path | Sequence[str | Path] = (),
     *,
-    beads: str | Path | None = None,
+    beads: str | Path | Groups | None = None,
     temperature: float | None = None,
     stride: int = 1,
     weights: str | Path | Weights | np.ndarray | None = None,
@@ -50,18 +52,19 @@ def read_trajectory(
 ) -> Ensemble:
     """Reads trajectories and maps them to beads; memory holds the beads of all frames and a chunk of atoms.
 
-    topology: PDB, mmCIF, GRO, PSF, PRMTOP, HDF5; None for arrays, whose particles are the beads then; or a data set
-        that twofold wrote, alone.
-    trajectories: every format of MDTraj, .npy and .npz; each file is a trajectory of its own. None given means that the
-        topology holds the frames (a PDB with several models).
-    beads: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, or a YAML file of groups; backbone
-        unless given.
+    topology: one of `frames.TOPOLOGIES`; None for arrays, whose particles are the beads then; or a data set that
+        twofold wrote, alone.
+    trajectories: of one of `frames.TRAJECTORIES`, .npy or .npz; each file is a trajectory of its own. None given means
+        that the topology holds the frames (a PDB with several models).
+    beads: a preset (ca, backbone, backbone+cb, heavy, all), an MDTraj selection, a YAML file of groups, or such groups;
+        backbone unless given.
     temperature: K, of the simulation.
     stride: keep every stride-th frame of each file.
     weights: one weight for each frame over all files, before or after the stride; a file, or an array.
     forces: .npy or .npz of the forces on atoms or beads, for each frame over all files, before or after the stride,
         where the trajectories hold none.
-    length_unit, energy_unit: of .npy and .npz files, and of extended XYZ; the other formats have theirs.
+    length_unit, energy_unit: of .npy and .npz files, of extended XYZ, and (length) of dumps of LAMMPS; other formats
+        have theirs, and a unit that no file needs is refused.
     theory: which forces of rMD17, those of the "dynamics" that made its frames or the "recomputed" ones.
     molecule: which one of an HDF5 file like those of SPICE.
     frame_ps: time in ps between the frames that are kept, where the files do not tell.
@@ -74,8 +77,11 @@ def read_trajectory(
         check_file(Path(topology))
     if not isinstance(stride, int | np.integer) or stride < 1:
         raise UserError(f"stride {stride}", "a whole number of at least 1")
+    units = (length_unit, energy_unit)
+    check_names(*units)
     if topology is not None and not files and is_store(topology):
-        return _stored(Path(topology), temperature, stride, weights=weights, forces=forces, beads=beads)
+        own = {"length unit": length_unit, "energy unit": energy_unit}
+        return _stored(Path(topology), temperature, stride, weights=weights, forces=forces, beads=beads, **own)
     if temperature is None:
         raise UserError("no temperature", "that of the simulation in kelvin", "state it, e.g. --temperature 300")
     temperature = check_temperature(temperature)
@@ -92,7 +98,8 @@ def read_trajectory(
         raise UserError(f"molecule {molecule!r}", "a file of several, like those of SPICE", "leave it out")
     given = as_weights(weights)
     files = files or _own_frames(topology)
-    units = (length_unit, energy_unit)
+    if forces is None:
+        check_needed(files, *units)
     labels = None if forces is None else read_forces(forces, *units)
     count_all = given is not None or labels is not None
     particles, parts = _read(topology, files, beads or BEADS, stride, units, count_all=count_all)
@@ -106,21 +113,22 @@ def read_trajectory(
 def _read(
     topology: str | Path | None,
     files: list[Path],
-    beads: str | Path,
+    beads: str | Path | Groups,
     stride: int,
     units: tuple[str | None, str | None],
     *,
     count_all: bool,
 ) -> tuple[Particles, list[Part]]:
     first = read_arrays(files[0], *units) if extension(files[0]) in ARRAYS else None
-    particles = _with_force_mapping(_particles(topology, files, beads, first), first)
+    particles = _with_force_mapping(_particles(topology, files, beads, first, units[0]), first)
     parts = []
     for number, file in enumerate(files):
         if extension(file) in ARRAYS:
             arrays = first if first and number == 0 else read_arrays(file, *units)
             parts.append(read_array_part(file, arrays, particles, stride))
         elif particles.topology and particles.mapping:
-            parts.append(read_frames(file, particles.topology, particles.mapping, stride, count_all=count_all))
+            options = {"length_unit": units[0], "count_all": count_all}
+            parts.append(read_frames(file, particles.topology, particles.mapping, stride, **options))
     return particles, parts
 
 
@@ -155,7 +163,13 @@ def _own_frames(topology: str | Path | None) -> list[Path]:
     return [Path(topology)]
 
 
-def _particles(topology: str | Path | None, files: list[Path], beads: str | Path, first: Arrays | None) -> Particles:
+def _particles(
+    topology: str | Path | None,
+    files: list[Path],
+    beads: str | Path | Groups,
+    first: Arrays | None,
+    length_unit: str | None,
+) -> Particles:
     """Topology and mapping; `first` holds the arrays of the first file, if it is one of arrays."""
     if topology is None or extension(Path(topology)) in ARRAYS:
         if others := [file for file in files if extension(file) not in ARRAYS]:
@@ -165,7 +179,7 @@ def _particles(topology: str | Path | None, files: list[Path], beads: str | Path
         assert first is not None
         return Particles(Beads.anonymous(first.positions.shape[1]))
     atoms = load_topology(topology)
-    frame = first_frame(files[0], atoms) if first is None else _first_of(first, atoms.n_atoms)
+    frame = first_frame(files[0], atoms, length_unit) if first is None else _first_of(first, atoms.n_atoms)
     if frame is None:
         mapping = build_mapping(atoms, beads)
     else:

@@ -12,6 +12,7 @@ from twofold.beads import Beads
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.files.atomic import atomic_path
+from twofold.files.hdf5 import new_hdf5
 from twofold.units import MD_UNITS
 
 if TYPE_CHECKING:
@@ -38,12 +39,10 @@ def write_ensembles(path: str | Path, ensembles: Ensemble | Sequence[Ensemble], 
 
     Raises UserError when `path` exists (unless `overwrite`), cannot be written, or the disk is full.
     """
-    import h5py
-
     ensembles = [ensembles] if isinstance(ensembles, Ensemble) else list(ensembles)
     if not ensembles:
         raise UserError("no ensembles to write", "at least one")
-    with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path, overwrite=overwrite) as temporary, new_hdf5(temporary) as file:
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["units"] = json.dumps(MD_UNITS)

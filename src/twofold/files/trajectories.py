@@ -60,8 +60,8 @@ class TrajectoryWriter:
             raise UserError(
                 f"{bad} frames that are not finite, which XTC cannot hold", "finite positions", "write a .dcd instead"
             )
-        if self._first is None:
-            self._first = positions[0].copy()
+        if self._first is None or not np.isfinite(self._first).all():
+            self._first = positions[int(np.argmax(np.isfinite(positions).all((1, 2))))].copy()
         time = np.arange(self.frames, self.frames + len(positions)) if time_ps is None else time_ps
         if box is not None:
             box = np.broadcast_to(np.asarray(box, dtype=np.float32), (len(positions), 3, 3))
@@ -121,6 +121,15 @@ def write_trajectory(
     """Writes positions (frames, beads, 3) in nm as XTC or DCD, with a PDB beside it. See `TrajectoryWriter`."""
     with TrajectoryWriter(path, beads, overwrite=overwrite) as writer:
         writer.write(positions, time_ps, box)
+
+
+def write_samples(path: str | Path, positions: np.ndarray, beads: Beads) -> Path:
+    """As `write_trajectory`; gives the path, that of a DCD in place of an XTC, which holds finite frames alone."""
+    path = Path(path)
+    if not np.isfinite(positions).all():
+        path = path.with_suffix(".dcd")
+    write_trajectory(path, positions, beads)
+    return path
 
 
 def read_positions(path: str | Path, beads: Beads | int) -> np.ndarray:

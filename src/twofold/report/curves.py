@@ -98,7 +98,7 @@ def sigma_curve(scan: SigmaScan | None) -> Figure | None:
     shift = 1.04 if side == "start" else 1 / 1.04
     mark = f"σ* = {number(chosen)} {unit}".strip()  # noqa: RUF001
     plot.note(chosen * shift, float(top - 0.07 * (top - bottom)), mark, side, "chosen")
-    how = "set by the user" if scan.overridden else "the minimum of this curve"
+    how = "set by the user" if scan.overridden else "the largest level within one standard error of the minimum"
     caption = (
         "Loss of implicit score matching, ½|s|² + div s, on clean held-out frames: how well the model at noise level σ "  # noqa: RUF001
         f"describes the data without noise. Too small a σ is badly learned, too large a σ blurs. The simulation runs "  # noqa: RUF001

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twofold.report.content import SET_NAMES, Comparison, Metric, Observable, Stability, Stop
@@ -142,7 +142,9 @@ def _columns(table: Mapping[str, Any]) -> list[Observable]:
                     group = f"{row['name'].split()[0]}, one by one: {kind}"
                     unit = row.get("unit") or ""
                     for key, entry in (("reference", f"reference_{kind}"), (name, kind)):
-                        found[group, label, key] = Observable(group, label, key, numbers[entry], None, unit)
+                        found[group, label, key] = Observable(
+                            group, label, key, numbers[entry], numbers.get(f"{entry}_error"), unit
+                        )
     return list(found.values())
 
 
@@ -153,15 +155,20 @@ def _motion(table: Mapping[str, Any]) -> list[Observable]:
         found.append(Observable("sizes", "frames", name, result.get("frames")))
         found.append(Observable("sizes", "effective frames by weight", name, result.get("effective_size")))
         motion = result.get("motion") or {}
-        for residue, crossed in (motion.get("crossings") or {}).items():
-            words = "Passages between the cores of the basins φ < 0 and φ > 0, counted within replicas."
-            found.append(Observable("motion", f"crossings of φ, residue {residue}", name, crossed["total"], help=words))
-            found.append(Observable("motion", f"replicas that crossed, residue {residue}", name, crossed["replicas"]))
+        for label, crossed in (motion.get("crossings") or {}).items():
+            words = f"Passages between the cores of two basins ({_basins(label)}), counted within replicas."
+            number = Observable("motion", f"crossings of {pretty(label)}", name, crossed["total"], crossed.get("error"))
+            found.append(replace(number, help=words))
+            found.append(Observable("motion", f"replicas that crossed, {pretty(label)}", name, crossed["replicas"]))
         if "independent_frames" in motion:
             slowest = pretty(motion["slowest"])
             words = f"Frames divided by the statistical inefficiency of the slowest observable ({slowest})."
             found.append(Observable("motion", "independent frames", name, motion["independent_frames"], help=words))
     return found
+
+
+def _basins(label: str) -> str:
+    return "φ < 0 and φ > 0" if label.startswith("phi") else "the two that the torsion has in the reference"
 
 
 def simulated(summary: Any) -> tuple[Stability, dict[str, Any]]:

@@ -17,6 +17,7 @@ from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
 from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
+from twofold.sampling.memory import batch_that_fits
 from twofold.sampling.solvers import SOLVERS, deblur, relax
 
 BATCH = 1024
@@ -62,9 +63,9 @@ def draw_samples(
     solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in
     `steps` from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur.
     corrector: steps of Langevin dynamics at the smallest noise before that, with "sde" alone.
-    noise: leave the samples at this noise level instead. batch: conformations at a time; halved as long as memory does
-    not hold it. The result depends on `seed` and on the batch that was used, which is written into `settings`.
-    Raises UserError for numbers out of range.
+    noise: leave the samples at this noise level instead. batch: conformations at a time, at most; halved as long as
+    memory does not hold it. The result depends on `seed` and on the batch that was used, which is written into
+    `settings`. Raises UserError for numbers out of range.
     """
     if number < 1 or steps < 1 or corrector < 0:
         found = f"{number} samples in {steps} steps and {corrector} of the corrector"
@@ -78,6 +79,7 @@ def draw_samples(
     if solver not in SOLVERS:
         raise UserError(f"solver {solver!r}", f"one of {', '.join(SOLVERS)}")
     levels = schedule.descent(steps) if noise is None else NoiseSchedule(noise, schedule.largest).descent(steps)
+    batch = _first_batch(network, chart, levels[0], min(batch, max(number, SMALLEST_BATCH)))
     pieces: list[np.ndarray] = []
     done = 0
     while done < number:
@@ -97,6 +99,16 @@ def draw_samples(
     finite = np.isfinite(positions).all((1, 2))
     settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": corrector, "noise": noise, "batch": batch}
     return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
+
+
+def _first_batch(network: Energy, chart: Chart, sigma: Array, most: int) -> int:
+    """Conformations at a time that memory should hold."""
+
+    def score(y: Array) -> Array:
+        return network.score(None, y, sigma)
+
+    one = chart.prior(jax.random.key(0), sigma)
+    return batch_that_fits(score, one, most=most, least=min(most, SMALLEST_BATCH))
 
 
 @eqx.filter_jit

@@ -1,11 +1,11 @@
 """The record of a simulation: one HDF5 file that a kill at any moment leaves usable.
 
 All arrays are allocated for the whole length when the file is created, contiguous and without fill, so that running
-writes numbers into their places and never touches the structure of the file, the part that a kill could break. (The
-file system gives a hole no space until it is written.) A chunk of frames is written first; then the state to continue
-from, into one of two slots in turn; then one row that commits it, with a checksum. What is read back is the newest
-slot whose checksum is right and the frames that it counts. A longer simulation copies the record into a longer one,
-atomically.
+writes numbers into their places and never touches the structure of the file, the part that a kill could break. The
+file system is asked for the space of all of it, so that a disk does not fill up in the middle. A chunk of frames is
+written first; then the state to continue from, into one of two slots in turn; then one row that commits it, with a
+checksum. What is read back is the newest slot whose checksum is right and the frames that it counts. A longer
+simulation copies the record into a longer one, atomically.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import numpy as np
 
 from twofold.beads import Beads
 from twofold.errors import UserError
-from twofold.files.atomic import atomic_path, writing
+from twofold.files.atomic import NO_SPACE, atomic_path, writing
+from twofold.files.hdf5 import new_hdf5
 from twofold.simulation.settings import SimulationSettings
 from twofold.simulation.stability import TimestepCheck
 from twofold.units import MD_UNITS
@@ -51,6 +52,8 @@ STATE_UNITS = {
 OPTIONAL = ("traded",)
 """There where replicas trade conformations, and only there."""
 COPY_BYTES = 16_000_000
+STRUCTURE_BYTES = 1 << 16
+"""More than what a record takes beside its arrays and its header."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Record:
         """A new record without frames. Raises UserError when `path` exists or the disk has no room for all frames."""
         path = Path(path)
         with atomic_path(path) as temporary:
-            check_space(path, header.bytes)
+            check_space(path, _size(header, state))
             _write_empty(temporary, header, state)
         return cls.open(path, write=True)
 
@@ -140,7 +143,7 @@ class Record:
         """Closes this record and opens it again with room for `length_ps` in all; frames that are there stay."""
         header = replace(self.header, settings=replace(self.header.settings, length_ps=length_ps))
         with atomic_path(self.path, overwrite=True) as temporary:
-            check_space(self.path, header.bytes)
+            check_space(self.path, _size(header, self.state))
             _write_empty(temporary, header, self.state, self.frames)
             with Record.open(temporary, write=True) as longer:
                 for start, stop in self.blocks():
@@ -230,10 +233,33 @@ def check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed:
         raise UserError(
-            f"{free / 1e9:.2g} GB free for {path}",
-            f"{needed / 1e9:.2g} GB",
+            f"{_in_words(free)} free for {path}",
+            f"{_in_words(needed)}, the size of the record",
             "record fewer frames, free some space or write elsewhere",
         )
+
+
+def _in_words(size: int) -> str:
+    """Bytes for people: "1.2 GB"."""
+    unit, factor = ("GB", 1e9) if size >= 1e9 else ("MB", 1e6) if size >= 1e6 else ("kB", 1e3)
+    return f"{size / factor:.3g} {unit}"
+
+
+def _size(header: Header, state: dict[str, np.ndarray]) -> int:
+    """Bytes of a record, at most."""
+    return header.bytes + 2 * sum(array.nbytes for array in state.values()) + len(header.to_json()) + STRUCTURE_BYTES
+
+
+def _reserve(path: Path) -> None:
+    """Has the file system give the holes of a file their space. Raises OSError when the disk has not enough."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("rb+") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:  # a file system that cannot is no reason to stop
+            if error.errno in NO_SPACE:
+                raise
 
 
 def _checksum(serial: int, frames: int, state: dict[str, np.ndarray]) -> int:
@@ -244,9 +270,7 @@ def _checksum(serial: int, frames: int, state: dict[str, np.ndarray]) -> int:
 
 
 def _write_empty(path: Path, header: Header, state: dict[str, np.ndarray], frames: int = 0) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, "units": json.dumps(MD_UNITS)})
         file["header"] = header.to_json()  # not an attribute: those end at 64 kB
         for name, unit in FRAME_UNITS.items():
@@ -256,6 +280,7 @@ def _write_empty(path: Path, header: Header, state: dict[str, np.ndarray], frame
                 _allocate(file, f"{slot}/{name}", array.shape, array.dtype, STATE_UNITS[name])
         file.create_dataset("commits", data=np.zeros((2, 3), np.int64))
         _write_state(file, 1, frames, state, file.flush)
+    _reserve(path)
 
 
 def _write_state(file: Any, serial: int, frames: int, state: dict[str, np.ndarray], flush: Any) -> None:

@@ -185,10 +185,10 @@ class Trainer(eqx.Module):
         values = [loss(part, self.system, *(label[some] for label in labels)) for some, part in pieces]
         return jnp.concatenate(values)
 
-    def _levels_up_to(self, largest: float | None) -> NoiseSchedule:
-        """Log-uniform levels that have an energy."""
+    def _levels(self, smallest: float | None = None, largest: float | None = None) -> NoiseSchedule:
+        """Log-uniform levels that have an energy, between the two where they are given."""
         top = min(largest or self.schedule.largest, self.schedule.largest, self.frozen.conservative_to)
-        return NoiseSchedule(self.schedule.smallest, top)
+        return NoiseSchedule(min(max(smallest or 0.0, self.schedule.smallest), top), top)
 
     def consistency(self, parameters: Any, data: TrainingData, key: PRNGKeyArray, step: Array) -> Float[Array, ""]:
         """What is added to the loss so that energies at different levels of noise belong together; 0 unless asked for.
@@ -214,20 +214,22 @@ class Trainer(eqx.Module):
         return total
 
     def _fokker_planck(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
-        groups, members = self.settings.fokker_planck_groups, self.settings.fokker_planck_members
+        settings = self.settings
+        groups, members = settings.fokker_planck_groups, settings.fokker_planck_members
         frames, order, levels, noise, probes = jax.random.split(key, 5)
-        sigma = self._levels_up_to(self.settings.fokker_planck_largest).draw(levels, groups)
+        sigma = self._levels(settings.fokker_planck_smallest, settings.fokker_planck_largest).draw(levels, groups)
         # frames come in order of time
         x = jax.random.permutation(order, draw_frames(data, frames, groups * members))
         y = x + along_frames(jnp.repeat(sigma, members), x) * draw_noise(noise, self.chart, x)
         grouped = y.reshape(groups, members, *y.shape[1:])
-        return jnp.mean(fokker_planck(model, self.system, self.chart, grouped, sigma, probes))
+        exact = settings.fokker_planck_exact
+        return jnp.mean(fokker_planck(model, self.system, self.chart, grouped, sigma, probes, exact=exact))
 
     def _classification(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
         frames, levels, noise, pairing, partner = jax.random.split(key, 5)
         batch = self.settings.batch or 1
         x = draw_frames(data, frames, batch)
-        schedule = self._levels_up_to(None)
+        schedule = self._levels()
         sigma = jax.random.permutation(pairing, schedule.draw(levels, batch))
         other = other_level(partner, sigma, schedule, self.chart)
         return jnp.mean(classification(model, self.system, x, draw_noise(noise, self.chart, x), sigma, other))

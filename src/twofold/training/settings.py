@@ -64,7 +64,11 @@ class TrainingSettings(BaseModel):
     fokker_planck_every: int = Field(4, ge=1, description="updates between two that look at the residual")
     fokker_planck_groups: int = Field(16, ge=1, description="levels of noise at which the residual is looked at")
     fokker_planck_members: int = Field(8, ge=2, description="frames at each of them")
+    fokker_planck_smallest: float | None = Field(None, gt=0, description="smallest level of noise for the residual")
     fokker_planck_largest: float | None = Field(None, gt=0, description="largest level of noise for the residual")
+    fokker_planck_exact: bool = Field(
+        False, description="exact traces in place of two random probes; as many sweeps as there are coordinates"
+    )
     classification: float = Field(0.0, ge=0, description="weight of telling levels of noise apart; 0 leaves it out")
     chunk: int | None = Field(
         None, ge=1, description="updates in one compiled scan; the run can be stopped between two"
@@ -76,6 +80,13 @@ class TrainingSettings(BaseModel):
     def _one_of_the_experts_is_plain(self) -> TrainingSettings:
         if self.experts_plain and not self.experts:
             raise ValueError("experts_plain has no expert to change; give levels of noise as experts")
+        return self
+
+    @model_validator(mode="after")
+    def _range_of_the_residual_is_not_empty(self) -> TrainingSettings:
+        low, high = self.fokker_planck_smallest, self.fokker_planck_largest
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"fokker_planck_smallest {low:g} is not below fokker_planck_largest {high:g}")
         return self
 
     @field_serializer("experts")
