@@ -116,6 +116,9 @@ class Line(Chart):
     def prior(self, key, sigma_max):
         return sigma_max * jax.random.normal(key, (self.size,))
 
+    def log_prior(self, coordinates, sigma_max):
+        return jnp.sum(jax.scipy.stats.norm.logpdf(coordinates, scale=jnp.sqrt(1.0 + sigma_max**2)))
+
 
 class Gaussian(Energy):
     """Energy of noised Gaussian data with mean zero and `covariance`; the score is `scale` times the exact one.

@@ -4,13 +4,21 @@ import dataclasses
 import functools
 import json
 
+import equinox as eqx
+import jax
+import numpy as np
 import pytest
 
 import twofold
+from twofold import architectures
 from twofold.cli import main
-from twofold.diagnosing import diagnose, examine
+from twofold.diagnosing import _symmetry, diagnose, examine
 from twofold.diagnosis.kinetics import not_judged
+from twofold.diagnosis.verdict import skipped
+from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.simulation.region import Region
+from twofold.systems.catalogue import SYSTEMS
 
 FEW = {"frames": 32, "replicas": 16}
 
@@ -54,6 +62,8 @@ def test_the_command(command, fitted_run):
         "noise",
         "kinetics",
     }
+    for check in numbers["checks"]:
+        assert check["state"] == "skipped" or check["threshold"]["source"], check["key"]
     page = (command / "diagnosis.html").read_text()
     assert page.startswith("<!doctype html>")
     assert numbers["sentence"] in page
@@ -84,18 +94,37 @@ def test_the_report_of_an_evaluation_can_hold_it(command, fitted_run, simulated,
     assert json.loads((command / "diagnosis.json").read_text())["sentence"] in page
 
 
-def test_simulations_that_traded_tell_no_rates(fitted_run, chain_ensemble, tmp_path, monkeypatch):
+def test_particles_in_a_plane(monkeypatch):
+    """Like ones may change places, and space ends at the plane."""
+    system = SYSTEMS["dw4"]
+    positions = system.starts(64, np.random.default_rng(0))
+    frames = Ensemble.build(system.beads, positions, 300.0, source={"cluster": "dw4", "axes": 2})
+    built = architectures.build("auto", frames, jax.random.key(0), width=8, depth=1)
+    random = 0.3 * jax.random.normal(jax.random.key(1), built.energy.readout.shape)
+    network = eqx.tree_at(lambda energy: energy.readout, built.energy, random)
+    model = twofold.Model(
+        frames.beads, 300.0, built.chart, network, built.schedule, 0.1, Region.around(positions), {"a": "test"}
+    )
+    monkeypatch.setattr(
+        "twofold.diagnosis.symmetry.curl_check", lambda *_: skipped("symmetry.curl", "curl", "left out")
+    )
+    found = {check.key: check for check in _symmetry(model, frames, 32, 0).checks}
+    assert {check.state for key, check in found.items() if key not in ("symmetry.curl", "symmetry.mirror")} == {"pass"}
+    assert {"symmetry.permutation-energy", "symmetry.rotation-force"} < set(found)
+
+
+def test_simulations_that_traded_tell_no_rates(fitted_run, simulated, chain_ensemble, tmp_path, monkeypatch):
     parts = ("_symmetry", "_diffusion", "_basins", "_timestep", "_noise")
     for part in parts:
         monkeypatch.setattr(f"twofold.diagnosing.{part}", lambda *_: not_judged("left out"))
     start = chain_ensemble.positions[:4]
-    for name, exchange in (("traded.xtc", 1), ("md.xtc", 0)):
-        twofold.load(fitted_run).simulate(
-            tmp_path / name, replicas=4, length_ps=0.4, frame_ps=0.1, start=start, timestep_fs=2.0, exchange=exchange
-        )
-    alone = examine(fitted_run, simulation=tmp_path / "traded.xtc", **FEW)
+    traded = tmp_path / "traded.xtc"
+    twofold.load(fitted_run).simulate(
+        traded, replicas=4, length_ps=0.4, frame_ps=0.1, start=start, timestep_fs=2.0, exchange=1
+    )
+    alone = examine(fitted_run, simulation=traded, **FEW)
     assert "no path in time" in str(alone.findings[-1].checks)
-    both = examine(fitted_run, simulation=[tmp_path / "traded.xtc", tmp_path / "md.xtc"], **FEW)
+    both = examine(fitted_run, simulation=[traded, simulated / "md.xtc"], **FEW)
     assert "no path in time" not in str(both.findings[-1].checks)
 
 

@@ -6,6 +6,7 @@ import pytest
 import peptides
 from twofold.errors import UserError
 from twofold.fitting import fit, load, read_split
+from twofold.units import thermal_energy
 
 READING = {"beads": "backbone", "temperature": 300.0}
 
@@ -33,6 +34,31 @@ def test_held_out_files_are_the_held_out_frames(files):
 def test_held_out_files_need_others(files):
     with pytest.raises(UserError, match="train on"):
         read_split(files / "ala2.pdb", [], [files / "2.xtc"], **READING)
+
+
+def test_forces_of_the_wrong_sign_are_refused_unless_told_otherwise(tmp_path, monkeypatch):
+    """Three beads on springs, whose forces are known."""
+    stretched = 0.01 * np.random.default_rng(0).standard_normal((400, 2, 3))
+    pull = thermal_energy(300.0) / 0.01**2 * stretched
+    none = np.zeros((400, 1, 3))
+    rest = np.array([[0.15, 0.0, 0.0], [0.05, 0.14, 0.0]])
+    positions = np.concatenate([none, np.cumsum(rest + stretched, axis=1)], axis=1)
+    forces = np.concatenate([pull, none], axis=1) - np.concatenate([none, pull], axis=1)
+    reading = {"temperature": 300.0, "length_unit": "nm", "energy_unit": "kj/mol", "out": tmp_path / "run"}
+    fitted = []
+    monkeypatch.setattr("twofold.fitting.fit_ensembles", lambda training, *_, **__: fitted.append(training))
+    for name, sign in (("right.npz", 1), ("wrong.npz", -1)):
+        np.savez(tmp_path / name, positions=positions, forces=sign * forces)
+    notes = []
+    fit(tmp_path / "right.npz", progress=lambda now: notes.append(now.note), **reading)
+    assert "can be those of this ensemble" in "".join(notes)
+    with pytest.raises(UserError, match="their sign is opposite"):
+        fit(tmp_path / "wrong.npz", **reading)
+    assert len(fitted) == 1
+    fit(tmp_path / "wrong.npz", force_check=False, **reading)
+    fit(tmp_path / "wrong.npz", forces="none", **reading)
+    assert len(fitted) == 3
+    assert np.allclose(fitted[1].forces, -fitted[0].forces)
 
 
 def test_a_run_is_resumed_with_its_own_settings(fitted_run):

@@ -6,7 +6,7 @@ import pytest
 from twofold.beads import Beads
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.force_check import TypeForces, check_forces, measure_forces
+from twofold.force_check import TypeForces, _off, check_forces, measure_forces
 from twofold.units import thermal_energy
 
 WIDTH = 0.004
@@ -112,6 +112,23 @@ def explained(ensemble, forces=None, **changes):
     with pytest.raises(UserError) as caught:
         check_forces(replace(ensemble, **changes), forces)
     return str(caught.value)
+
+
+def test_three_errors_are_the_tolerance():
+    """Forces that are too large by a factor are refused once it is three errors, and a twentieth, away from one."""
+    ensemble = chain(40_000)
+    exact = measure_forces(ensemble)
+    for ratio, verdict in (
+        (1 + 2.5 * exact.error, "accepted"),
+        (1 + 4.0 * exact.error, "refused"),
+        (1 - 4.0 * exact.error, "refused"),
+    ):
+        assert 4 * exact.error < 0.2
+        # the error grows with the forces
+        assert measure_forces(ensemble, ensemble.forces * (ratio / exact.ratio)).verdict == verdict
+    assert not _off((1.04, 0.001))  # a time step may do that
+    assert _off((1.06, 0.001))
+    assert not _off((1.06, 0.03))
 
 
 def test_opposite_sign():

@@ -34,6 +34,7 @@ from twofold.molecular_dynamics import Outputs, deblurred, guard, simulated_with
 from twofold.report.diagnosis import write_diagnosis
 from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
+from twofold.simulation.force_field import ForceField, energies_and_forces
 from twofold.simulation.record import Header
 from twofold.units import MD_UNITS, thermal_energy
 
@@ -176,13 +177,16 @@ def _symmetry(model: Model, held_out: Ensemble, frames: int, seed: int) -> Findi
         model.beads,
         Frames(part.positions, part.weights, part.block),
         free=model.chart.free,
-        learned=model.network.augment_rotation,
+        axes=getattr(model.chart, "axes", 3),
+        learned=field.network.augment_rotation,
+        like_beads=field.network.like_beads,
         seed=seed,
     )
 
 
-def _force(field: Any, x: jax.Array) -> jax.Array:
-    return -jax.grad(field.energy)(x)
+def _force(field: ForceField, x: jax.Array) -> jax.Array:
+    """The force that a simulation would feel, which may be known in another way than as the gradient of the energy."""
+    return energies_and_forces(field, x[None])[1][0]
 
 
 @eqx.filter_jit

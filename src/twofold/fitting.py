@@ -39,6 +39,7 @@ def fit(
     stride: int = 1,
     length_unit: str | None = None,
     energy_unit: str | None = None,
+    molecule: str | None = None,
     force_check: bool = True,
     config: str | Path | None = None,
     resume: bool = False,
@@ -48,7 +49,7 @@ def fit(
 ) -> Model:
     """Fit a model to trajectories and keep everything in the new run folder `out`.
 
-    topology, trajectories, beads, temperature (K), weights, stride, length_unit, energy_unit: as for
+    topology, trajectories, beads, temperature (K), weights, stride, length_unit, energy_unit, molecule: as for
     `twofold.files.readers.read_trajectory`; or the name of a system of `twofold.systems`, of which `frames` are made.
     forces: a file with them (those of held-out trajectories last), or how those of the data are used: "auto" (beside
     the noise), "none" or "only".
@@ -82,6 +83,7 @@ def fit(
             stride=stride,
             length_unit=length_unit,
             energy_unit=energy_unit,
+            molecule=molecule,
         )
         if force_check and chosen.forces != "none" and training.forces is not None:
             progress(FitProgress("checking forces", note=check_forces(training).sentence))
@@ -111,6 +113,10 @@ def read_split(
     files = [trajectories] if isinstance(trajectories, str | Path) else list(trajectories)
     published = published_files(topology, [Path(file) for file in files])
     if held_out and published is not None:
+        if (forces := reading.pop("forces", None)) is not None:
+            raise UserError(
+                f"{forces} beside {published[1][0]}", "a data set, which has its own forces", "leave it out"
+            )
         return published_split(*published, [Path(file) for file in held_out], **reading)
     if not held_out:
         return split(read_trajectory(topology, files, **reading), fraction)

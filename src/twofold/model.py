@@ -26,6 +26,7 @@ from twofold.files.trees import pack, read_arrays, unpack
 from twofold.noise import NoiseSchedule
 from twofold.sampling.draw import Samples, draw_samples
 from twofold.sampling.likelihood import log_likelihood
+from twofold.simulation.force_field import energies_and_forces
 from twofold.simulation.region import Region
 from twofold.units import MD_UNITS, thermal_energy
 
@@ -250,4 +251,7 @@ def _energies(force_field: CoarseForceField, positions: Float[Array, "frames bea
 
 @eqx.filter_jit
 def _forces(force_field: CoarseForceField, positions: Float[Array, "frames beads 3"]) -> Float[Array, "frames beads 3"]:
-    return -jax.lax.map(jax.grad(force_field.energy), positions, batch_size=1024)
+    def one(frame: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
+        return energies_and_forces(force_field, frame[None])[1][0]
+
+    return jax.lax.map(one, positions, batch_size=1024)

@@ -7,7 +7,8 @@ import pytest
 
 import synthetic
 from twofold.diagnosis.diffusion import diffusion, integral_check, residual_curve
-from twofold.diagnosis.losses import Coordinates, loss_gap
+from twofold.diagnosis.floor import DataGaussian, FrameMixture, floor_check, floor_of
+from twofold.diagnosis.losses import Coordinates, loss_figure, loss_gap, losses_of
 from twofold.energy.base import Energy
 from twofold.noise import NoiseSchedule
 from twofold.objectives import traces
@@ -75,6 +76,7 @@ def test_the_exact_mixture_passes(frames):
     assert {check.key: check.state for check in found.checks} == {
         "diffusion.residual": "pass",
         "diffusion.overfit": "pass",
+        "diffusion.floor": "pass",
         "diffusion.integral": "pass",
     }
     assert found.checks[0].value < 1e-3
@@ -92,10 +94,40 @@ def test_losses_are_those_of_the_density(frames):
     """`L = -1/2 E|s|^2` for a right score, up to a constant of zero: for a Gaussian `-D / 2 (v + s^2)`."""
     x = np.random.default_rng(1).standard_normal((4000, 2))
     many = Coordinates(jnp.asarray(x, jnp.float32), np.ones(4000), np.arange(4000) // 200)
-    gap, error, curve = loss_gap(synthetic.Gaussian.of(np.eye(2)), CHART, SIGMA, many, many, KEY)
-    for line in curve.lines:
+    right = synthetic.Gaussian.of(np.eye(2))
+    one, other = (losses_of(right, CHART, SIGMA, many, key) for key in jax.random.split(KEY))
+    for line in loss_figure(one, other, other, 2).lines:
         assert line.y == pytest.approx(-0.5 * SIGMA**2 / (1 + SIGMA**2), abs=0.02)
+    gap, error = loss_gap(one, other)
     assert abs(gap) < 3 * error
+
+
+def test_the_floor_is_the_better_of_two_densities():
+    """Frames under the noise where there are enough of them, the Gaussian elsewhere."""
+    x = np.random.default_rng(1).standard_normal((1500, 2))
+    seen, fresh = (Coordinates(jnp.asarray(part, jnp.float32), np.ones(len(part)), np.arange(len(part)) // 50)
+                   for part in (x[:1000], x[1000:]))  # fmt: skip
+    gaussian = losses_of(DataGaussian(CHART), CHART, SIGMA, fresh, KEY)
+    assert gaussian.loss.mean(1) / 2 == pytest.approx(-0.5 * SIGMA**2 / (1 + SIGMA**2), abs=0.05)
+    mixture = FrameMixture.of(CHART, seen)
+    place = jnp.array([0.3, -0.2])
+    exact = GaussianMixture(seen.x, jnp.full(1000, 1e-3), jnp.float32(0.0))
+    score, known = (jax.grad(energy)(place) for energy in (lambda y: mixture.energy(None, y, 0.5),
+                                                           lambda y: exact.energy(y, 0.5)))  # fmt: skip
+    assert np.asarray(score) == pytest.approx(np.asarray(known), rel=1e-4)
+    floor = floor_of(CHART, SIGMA, seen, fresh, KEY)
+    assert (floor.means(floor.loss)[0] <= gaussian.means(gaussian.loss)[0]).all()
+    assert floor_check(gaussian, floor).state == "pass"  # these data are Gaussian
+
+
+def test_a_model_that_has_learned_a_gaussian_fails(frames):
+    """That is what a network is before the first update: the covariance of a mixture, and nothing of its modes."""
+    spread = np.cov(np.asarray(frames.x).T)
+    found = diffusion(synthetic.Gaussian.of(spread), CHART, NoiseSchedule(0.1, 5.0), drawn(384, 1), frames, most=50)
+    check = {check.key: check for check in found.checks}["diffusion.floor"]
+    assert check.state == "fail"
+    assert check.value - 3 * check.error > 0.25
+    assert "too little" in check.sentence
 
 
 def test_learning_by_heart_is_seen():
@@ -122,11 +154,31 @@ def test_a_score_that_is_no_gradient_fails(frames):
     assert integral_check(energy, CHART, SIGMA, frames, KEY, jax.tree_util.Partial(swirling)).state == "fail"
 
 
-def test_a_score_without_an_energy_is_not_asked(frames):
-    class Score(Known):
-        @property
-        def conservative_to(self):
-            return 0.0
+class Plain(Known):
+    """A score without an energy from some level on, which may turn in circles there."""
 
-    found = diffusion(Score(), CHART, NoiseSchedule(0.1, 5.0), frames, frames, most=50)
-    assert [check.state for check in found.checks] == ["pass", "skipped"]
+    swirl: float | jax.Array = 0.0
+    first: float = 0.0
+
+    @property
+    def conservative_to(self):
+        return self.first
+
+    def score(self, system, x, sigma):
+        turn = self.swirl * jnp.array([-x[1], x[0]]) / (1 + sigma**2)
+        return super().score(system, x, sigma) + jnp.where(sigma > self.first, turn, 0.0)
+
+
+def test_a_score_without_an_energy_is_not_asked(frames):
+    found = diffusion(Plain(), CHART, NoiseSchedule(0.1, 5.0), drawn(384, 1), frames, most=50)
+    assert [check.state for check in found.checks] == ["pass", "pass", "pass", "skipped"]
+
+
+def test_the_curl_of_a_plain_score_is_measured_where_there_is_no_energy(frames):
+    """Of `-y/v + a (-y_2, y_1)/v` the products are `-u.v/v` -+ `a (u x v)/v`: relative curl up to a, and 0 for none."""
+    for swirl, state in ((0.0, "pass"), (1.0, "fail")):
+        model = Plain(swirl=jnp.float32(swirl), first=1.0)
+        found = diffusion(model, CHART, NoiseSchedule(0.1, 5.0), drawn(384, 1), frames, most=50)
+        checks = {check.key: check.state for check in found.checks}
+        assert checks["diffusion.curl"] == state
+        assert checks["diffusion.integral"] == checks["diffusion.residual"] == "pass"

@@ -20,6 +20,7 @@ from twofold.diagnosis.markov import (
     time_groups,
     transition_matrix,
 )
+from twofold.diagnosis.rate_tables import transition_table
 from twofold.diagnosis.states import motion_features
 from twofold.errors import UserError
 
@@ -124,6 +125,39 @@ def test_the_same_rates_pass(reference):
     checks, states = found(reference, motion(SLOW, 40, 1000, 5))
     assert set(states.values()) == {"pass"}
     assert checks["factor"].value == pytest.approx(1, abs=3 * checks["factor"].error)
+
+
+def test_tables_hold_times_and_matrices_with_their_errors(reference):
+    """Against those of the chain itself, whose states are the slow sets."""
+    tables = {table.key: table for table in kinetics(reference, motion(SLOW, 40, 1000, 5)).tables}
+    times = tables["kinetics.times"]
+    assert times.rows[:3] == ("time scale 1", "time scale 2", "passage from 1 to 2")
+    assert times.columns == ("reference", "simulation")
+    exact = np.sort(-0.5 / np.log(np.sort(np.linalg.eigvals(SLOW).real)[:2]))[::-1]
+    assert np.all(np.abs(times.values[:2] - exact[:, None]) < 4 * times.errors[:2])
+    assert np.all((times.errors > 0) & (times.errors < 0.5 * times.values))
+    one, other = tables["kinetics.transitions-reference"], tables["kinetics.transitions-same"]
+    assert one.rows == ("from 1", "from 2", "from 3")
+    steps = round(float(one.title.split(" ps")[0].split()[-1]) / 0.5)
+    power = np.linalg.matrix_power(SLOW, steps)
+    for table in (one, other):
+        assert table.values.sum(axis=1) == pytest.approx(np.ones(3))
+        # sets are numbered as they were found
+        order = np.argsort(np.argsort(table.values.diagonal()))
+        expected = power[np.ix_(np.argsort(power.diagonal())[order], np.argsort(power.diagonal())[order])]
+        assert np.all(np.abs(table.values - expected) < 5 * table.errors + 1e-3)
+
+
+def test_errors_of_a_matrix_are_those_of_counted_transitions():
+    """Binomial: `p (1 - p) / n` for blocks of independent transitions."""
+    rng = np.random.default_rng(0)
+    blocks = np.zeros((200, 2, 2))
+    blocks[:, 0, 1] = rng.binomial(50, 0.3, 200)
+    blocks[:, 0, 0] = 50 - blocks[:, 0, 1]
+    blocks[:, 1] = [10, 40]
+    table = transition_table("a", "A", blocks, np.arange(2))
+    assert table.errors[0] == pytest.approx(np.sqrt(0.3 * 0.7 / 10_000), rel=0.15)
+    assert table.errors[1] == pytest.approx(0, abs=1e-12)
 
 
 def test_one_factor_of_time_is_found(reference):

@@ -20,6 +20,9 @@ def test_edges(best, state):
     found = noise_level(scan(best), LEVELS[best])
     assert found.checks[0].state == state
     assert found.curves[0].rules == {"in use": LEVELS[best]}
+    limits = found.checks[0].threshold
+    assert (limits.passes, limits.fails) == (LEVELS[-2], LEVELS[-1])
+    assert "no minimum" in limits.source
 
 
 def test_a_level_that_was_not_looked_at():

@@ -1,5 +1,6 @@
 """Symmetries of forces and energies that are known, and of broken ones."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,13 +9,13 @@ import numpy as np
 import pytest
 
 import synthetic
+from twofold.diagnosis.curl import curl_check, relative_curl
 from twofold.diagnosis.symmetry import (
     Frames,
-    curl_check,
     handedness,
+    like_pairs,
     mirror_check,
     mirrored,
-    relative_curl,
     symmetry,
 )
 
@@ -77,6 +78,7 @@ def test_a_right_energy_passes(frames):
     found = symmetry(chiral, force(chiral), BEADS, frames)
     assert set(states(found).values()) == {"pass", "skipped"}
     assert states(found)["permutation"] == "skipped"
+    assert "tells each bead from all others" in found.checks[-1].sentence
 
 
 def test_a_rotational_field_is_no_gradient(frames):
@@ -107,6 +109,48 @@ def test_an_external_potential_breaks_space(frames):
 def test_a_particle_has_no_space_to_be_checked(frames):
     found = symmetry(chiral, force(chiral), BEADS, frames, free=False)
     assert states(found) == {"curl": "pass", "space": "skipped"}
+
+
+def attraction(x, charges):
+    """kT: every pair at a distance that its charges decide."""
+    i, j = np.triu_indices(len(x), 1)
+    apart = jnp.sqrt(jnp.sum((x[i] - x[j]) ** 2, axis=-1) + 1e-6)
+    return 200.0 * jnp.sum(charges[i] * charges[j] * (apart - 0.3) ** 2)
+
+
+def exchanged(frames, charges, types="CNCCN"):
+    energy = functools.partial(attraction, charges=jnp.array(charges))
+    beads = dataclasses.replace(BEADS, types=tuple(types))
+    return symmetry(energy, force(energy), beads, frames, like_beads=True)
+
+
+def test_pairs_of_like_beads():
+    assert like_pairs(dataclasses.replace(BEADS, types=tuple("CNCCX"))).tolist() == [[0, 2], [0, 3], [2, 3]]
+    assert like_pairs(dataclasses.replace(BEADS, types=tuple("ABCDE"))).shape == (0, 2)
+
+
+def test_like_beads_may_change_places(frames):
+    found = states(exchanged(frames, [1.0, 2.0, 1.0, 1.0, 2.0]))
+    assert found["permutation-energy"] == found["permutation-force"] == "pass"
+    found = states(exchanged(frames, [1.0, 2.0, 1.5, 1.0, 2.0]))  # one of the carbons is another
+    assert found["permutation-energy"] == found["permutation-force"] == "fail"
+    alone = exchanged(frames, [1.0, 2.0, 1.5, 1.0, 2.0], "ABCDE")
+    assert states(alone)["permutation"] == "skipped"
+    assert "no two beads are of one type" in alone.checks[-1].sentence
+
+
+def test_a_plane_is_turned_within_itself(frames):
+    def springs(x):
+        return 50.0 * jnp.sum(x[:, 2] ** 2) + 200.0 * jnp.sum((x[1:, :2] - x[:-1, :2]) ** 2)
+
+    def combed(x):
+        return springs(x) + 100.0 * (x[1, 0] - x[0, 0]) ** 2
+
+    flat = frames._replace(positions=frames.positions * np.array([1, 1, 0], np.float32))
+    for axes, expected in ((2, "pass"), (3, "fail")):  # out of the plane it is springs that are turned
+        found = states(symmetry(springs, force(springs), BEADS, flat, axes=axes))
+        assert found["rotation-energy"] == found["rotation-force"] == expected
+    assert states(symmetry(combed, force(combed), BEADS, flat, axes=2))["rotation-force"] == "fail"
 
 
 def test_mirror_gap_is_the_divergence(frames):
@@ -141,7 +185,11 @@ def test_data_without_handedness(frames):
     both = np.concatenate([frames.positions, mirrored(frames.positions)])
     even = Frames(both, np.ones(256), np.arange(256) // 16)
     assert handedness(BEADS, even) < 0.05
-    assert mirror_check(bonds, BEADS, even).state == "skipped"
+    glycine = dataclasses.replace(BEADS, residue_names=("ACE", "GLY", "GLY", "GLY", "NME"))
+    assert mirror_check(bonds, glycine, even).state == "skipped"
+    check = mirror_check(bonds, BEADS, even)  # alanine is not its own mirror image
+    assert check.state == "fail"
+    assert "though ALA has one" in check.sentence
 
 
 def test_weights_decide_about_handedness(frames):

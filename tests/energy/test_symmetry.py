@@ -64,6 +64,10 @@ def test_rotations_are_uniform():
     np.testing.assert_allclose((matrices**2).mean(0), 1 / 3, atol=0.006)
     np.testing.assert_allclose(matrices.mean(0), 0.0, atol=0.01)
     np.testing.assert_allclose(np.linalg.det(matrices), 1.0, atol=1e-5)
+    turns = np.asarray(random_rotations(jax.random.key(1), 60_000, 2), np.float64)
+    np.testing.assert_allclose(turns @ turns.swapaxes(1, 2), np.broadcast_to(np.eye(2), turns.shape), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.det(turns), 1.0, atol=1e-5)
+    np.testing.assert_allclose(turns.mean(0), 0.0, atol=0.01)
     # the angle of a uniform rotation has density (1 - cos)/pi
     cosine = (np.trace(matrices, axis1=1, axis2=2) - 1) / 2
     assert cosine.mean() == pytest.approx(-0.5, abs=0.01)

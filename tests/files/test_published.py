@@ -9,7 +9,9 @@ from twofold.bonding import atom_bonds
 from twofold.errors import UserError
 from twofold.files.elements import molecule_topology, symbols
 from twofold.files.published import published_ensemble, published_files, published_split, read_published
+from twofold.files.readers import read_trajectory
 from twofold.files.store import read_ensembles, write_ensembles
+from twofold.fitting import read_split
 
 WATER = ("O", "H", "H")
 
@@ -133,6 +135,10 @@ def test_training_and_held_out_files(tmp_path):
     training, held_out = published_split(None, [first], [second], temperature=500)
     assert (len(training), len(held_out)) == (16, 8)
     assert training.beads == held_out.beads
+    same = read_split(first, [], [second], temperature=500.0, weights=None, forces=None, stride=1)
+    assert [len(part) for part in same] == [16, 8]
+    with pytest.raises(UserError, match=r"Forces\.npy beside .*a\.npz"):
+        read_split(first, [], [second], temperature=500.0, forces="forces.npy")
     with pytest.raises(UserError, match=r"4 frames of .*c\.npz are training frames too"):
         published_split(None, [first], [part(tmp_path, "c.npz", slice(12, 20))], temperature=500)
     with pytest.raises(UserError, match="Weights beside held-out files"):
@@ -168,6 +174,32 @@ def test_extended_xyz_is_read_like_archives(tmp_path):
         read_published(tmp_path / "a.doc")
     with pytest.raises(UserError, match="No files"):
         read_published([])
+
+
+def test_one_molecule_of_many(tmp_path):
+    many = molecules.spice(tmp_path / "many.hdf5", ala={}, gly={"dft_total_energy": ENERGIES + 1})
+    one = molecules.spice(tmp_path / "one.h5", ala={})
+    assert published_files(many, []) == (None, [many])
+    assert read_trajectory(one, temperature=500.0).positions == pytest.approx(POSITIONS, abs=1e-6)
+    read = read_trajectory(many, temperature=500.0, molecule="gly", beads="heavy", stride=2)
+    assert read.source["data"]["molecule"] == "gly"
+    assert len(read) == FRAMES / 2
+    with pytest.raises(UserError, match=r"2 molecules in .*many\.hdf5: ala, gly\. Expected one of them\. .*--molecule"):
+        read_trajectory(many, temperature=500.0)
+    with pytest.raises(UserError, match=r"No molecule 'glu' in .*e\.g\. gly"):
+        read_trajectory(many, temperature=500.0, molecule="glu")
+    crowd = molecules.spice(tmp_path / "crowd.h5", **{f"m{number:03}": {} for number in range(60)})
+    with pytest.raises(UserError, match="m039 and 20 more"):
+        read_trajectory(crowd, temperature=500.0)
+
+
+def test_a_molecule_is_named_in_files_of_many_alone(tmp_path, shuffled, topology):
+    trajectory = peptides.trajectory(tmp_path, 10)
+    trajectory.save_xtc(str(tmp_path / "a.xtc"))
+    for files in ((shuffled, []), (topology, [tmp_path / "a.xtc"])):
+        with pytest.raises(UserError, match=r"Molecule 'ala'.* Expected a file of several"):
+            read_trajectory(*files, temperature=300.0, molecule="ala")
+    assert published_files(tmp_path / "none.h5", []) is None
 
 
 def test_bonds_do_not_hang_on_one_stretched_frame(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twofold.diagnosis import Check, Curve, Findings, Line, Threshold, conclude
+from twofold.diagnosis import Check, Curve, Findings, Line, Table, Threshold, conclude
 
 LIMIT = Threshold(0.1, 0.5, 'a "judgement" <here>')
 
@@ -18,4 +18,6 @@ def findings():
         Check("diffusion.integral", "energy and score", "warn", "Hm.", float("nan")),
     )
     rest = (Check("kinetics.rates", "rates", "skipped", "Not judged: no simulation was given."),)
-    return conclude([Findings(checks, (curve,), ("A remark.",)), Findings(rest)])
+    values, errors = np.array([[1.25, 30.0]]), np.array([[0.25, np.nan]])
+    table = Table("kinetics.times", "Times", ("scale <1>",), ("reference", "simulation"), values, errors, "ps", "How.")
+    return conclude([Findings(checks, (curve,), ("A remark.",)), Findings(rest, tables=(table,))])

@@ -22,7 +22,16 @@ def test_page_says_everything_once():
 
 def test_sections_fit_into_other_pages():
     assert section(findings(), "symmetry") == ""
-    assert section(findings(), "kinetics").count("<tr>") == 2
+    assert section(findings(), "kinetics").count("<tr>") == 4
+
+
+def test_tables_show_errors():
+    text = section(findings(), "kinetics")
+    assert "Times, ps" in text
+    assert "scale &lt;1&gt;" in text
+    assert "1.25 ± 0.25" in text
+    assert ">30.0<" in text  # an error that is not known is not shown
+    assert findings().to_dict()["tables"][0]["values"] == [[1.25, 30.0]]
 
 
 def test_all_groups_are_one_section_of_a_report():

@@ -17,12 +17,13 @@ BeadChoice = Annotated[
     str | None,
     arg(help="ca, backbone, backbone+cb, heavy, all, a selection or a YAML file (backbone; all without a topology)"),
 ]
+Molecule = Annotated[str | None, arg(help="which one of an HDF5 file of many, like those of SPICE")]
 
 
 def fit(
     topology: Annotated[
         Positional[Path],
-        arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, a data set with forces (npz, extxyz), or a system's name"),
+        arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, a data set with forces (npz, extxyz, h5), or a system's name"),
     ],
     trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy, npz, ...; none for data.h5")] = (),
     /,
@@ -37,6 +38,7 @@ def fit(
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
+    molecule: Molecule = None,
     forces: Annotated[
         str | None, arg(help="forces of the data as labels: auto (beside the noise), none, only; or a file (npy, npz)")
     ] = None,
@@ -76,6 +78,7 @@ def fit(
                 stride=stride,
                 length_unit=length_unit,
                 energy_unit=energy_unit,
+                molecule=molecule,
                 forces=forces,
                 force_check=force_check == "on",
                 config=config,
@@ -247,6 +250,7 @@ def prepare(
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
+    molecule: Molecule = None,
     forces: Annotated[Path | None, arg(help="forces of all frames (npy, npz)")] = None,
 ) -> None:
     """Map trajectories to beads and store them in one file.
@@ -268,6 +272,7 @@ def prepare(
         stride=stride,
         length_unit=length_unit,
         energy_unit=energy_unit,
+        molecule=molecule,
         forces=forces,
     )
     if len(ensemble) < 2:

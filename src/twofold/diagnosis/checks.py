@@ -69,12 +69,27 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Numbers that a check was read from: values and standard errors (rows, columns), in `unit`."""
+
+    key: str
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: np.ndarray
+    errors: np.ndarray
+    unit: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Findings:
-    """The checks of one kind, the curves behind them, and plain remarks."""
+    """The checks of one kind, the curves behind them, plain remarks, and tables of numbers."""
 
     checks: tuple[Check, ...] = ()
     curves: tuple[Curve, ...] = ()
     notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,10 @@ class Diagnosis:
     def notes(self) -> tuple[str, ...]:
         return tuple(note for one in self.findings for note in one.notes)
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(table for one in self.findings for table in one.tables)
+
     def check(self, key: str) -> Check:
         """The check `key`. Raises KeyError."""
         return {check.key: check for check in self.checks}[key]
@@ -109,6 +128,7 @@ class Diagnosis:
             "checks": [asdict(check) for check in self.checks],
             "curves": [_lists(asdict(curve)) for curve in self.curves],
             "notes": list(self.notes),
+            "tables": [_lists(asdict(table)) for table in self.tables],
         }
 
 

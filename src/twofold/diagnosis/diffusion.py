@@ -17,7 +17,9 @@ from jaxtyping import Array, PRNGKeyArray
 from twofold.chart.base import Chart
 from twofold.diagnosis import thresholds
 from twofold.diagnosis.checks import Check, Curve, Findings, Line
-from twofold.diagnosis.losses import Coordinates, gap_check, loss_gap
+from twofold.diagnosis.curl import PAIRS, relative_curl
+from twofold.diagnosis.floor import floor_check, floor_of
+from twofold.diagnosis.losses import Coordinates, gap_check, loss_figure, loss_gap, losses_of
 from twofold.diagnosis.verdict import judged, skipped
 from twofold.energy.base import Energy, scores
 from twofold.noise import NoiseSchedule
@@ -28,6 +30,7 @@ from twofold.objectives.traces import trace_probes
 LEVELS = 12
 PROBES = 8
 """Random probes in each of two sets, which make unbiased variances where traces are not exact."""
+CURL_LEVELS = 4
 QUIET = 0.05
 """Nats per e-fold of sigma and coordinate: with less than this the density hardly changes with the level of noise."""
 NODES = 8
@@ -81,16 +84,46 @@ def diffusion(
     key = jax.random.key(seed)
     few = slice(None, None, max(1, -(-len(unseen.x) // most)))
     part = Coordinates(unseen.x[few], unseen.weights[few], unseen.block[few])
-    gap, error, curve = loss_gap(energy, chart, sigma, training, unseen, key)
+    first, second = jax.random.split(key)
+    seen, fresh = (losses_of(energy, chart, sigma, *pair) for pair in ((training, first), (unseen, second)))
+    floor = floor_of(chart, sigma, training, unseen, second)
+    known = [gap_check(*loss_gap(seen, fresh)), floor_check(fresh, floor)]
+    if energy.conservative_to < schedule.largest:
+        known.append(score_curl(energy, chart, schedule, part, second))
+    curve = loss_figure(seen, fresh, floor, chart.dimension)
     if not energy.conservative_to > schedule.smallest:
         reason = "Does not apply: the model has a score, but no energy."
-        return Findings(
-            (gap_check(gap, error), skipped("diffusion.residual", "Fokker-Planck residual", reason)), (curve,)
-        )
+        return Findings((*known, skipped("diffusion.residual", "Fokker-Planck residual", reason)), (curve,))
     levels = np.geomspace(schedule.smallest, min(schedule.largest, energy.conservative_to), LEVELS)
     found = residual_curve(energy, chart, levels, part, key)
     integral = integral_check(energy, chart, levels, part, key)
-    return Findings((_residual_check(found), gap_check(gap, error), integral), (_residual_figure(found), curve))
+    return Findings((_residual_check(found), *known, integral), (_residual_figure(found), curve))
+
+
+def score_curl(energy: Energy, chart: Chart, schedule: NoiseSchedule, frames: Coordinates, key: PRNGKeyArray) -> Check:
+    """Curl of the score at levels where it is no gradient by construction, but that of a plain network; the largest."""
+    lowest = max(schedule.smallest, energy.conservative_to)
+    found = []
+    for number, level in enumerate(np.geomspace(lowest, schedule.largest, CURL_LEVELS + 1)[1:]):
+        one, other = jax.random.split(jax.random.fold_in(key, number))
+        y = frames.x + level * draw_noise(one, chart, frames.x)
+        directions = jax.random.normal(other, (len(y), PAIRS, 2, *y.shape[1:]))
+        field = jax.tree_util.Partial(_score_at, energy, jnp.float32(level))
+        found.append(relative_curl(field, y, directions))
+    sentences = {
+        "pass": "The plain score at large noise is nearly the gradient of a density.",
+        "fail": "The plain score at large noise is not the gradient of a density: what is sampled there has no energy, "
+        "and likelihoods are wrong. Fit longer, or without experts_plain.",
+    }
+    return judged("diffusion.curl", "curl of the plain score", max(found), thresholds.LEARNED, sentences)
+
+
+def _score(energy: Energy, y: Array, sigma: Array) -> Array:
+    return scores(energy, None, y[None], sigma[None])[0]
+
+
+def _score_at(energy: Energy, sigma: Array, y: Array) -> Array:
+    return _score(energy, y, sigma)
 
 
 def residual_curve(
@@ -179,12 +212,9 @@ def integral_check(
 
     `U(b) - U(a) = -int s dl`, by Gauss-Legendre quadrature. score: one other than that of the energy.
     """
-
-    def gradient(y: Array, level: Array) -> Array:
-        return scores(energy, None, y[None], level[None])[0]
-
+    field = score or jax.tree_util.Partial(_score, energy)
     found = [
-        _segments(energy, score or gradient, chart, frames.x, jnp.float32(level), jax.random.fold_in(key, number))
+        _segments(energy, field, chart, frames.x, jnp.float32(level), jax.random.fold_in(key, number))
         for number, level in enumerate(sigma)
     ]
     difference, integral = (np.concatenate([np.asarray(pair[k], np.float64) for pair in found]) for k in (0, 1))

@@ -12,7 +12,7 @@ import numpy as np
 
 from twofold.analysis.uncertainty import jackknife_error
 from twofold.diagnosis import thresholds
-from twofold.diagnosis.checks import Check, Curve, Findings, Line, Threshold
+from twofold.diagnosis.checks import Check, Curve, Findings, Line, Table, Threshold
 from twofold.diagnosis.lags import Lag, chosen_lag, common_lags
 from twofold.diagnosis.markov import (
     Discrete,
@@ -25,6 +25,7 @@ from twofold.diagnosis.markov import (
     time_groups,
     transition_matrix,
 )
+from twofold.diagnosis.rate_tables import times_table, transition_table
 from twofold.diagnosis.states import states_of
 from twofold.diagnosis.verdict import judged, skipped
 from twofold.ensemble import Ensemble
@@ -98,23 +99,27 @@ def _compared(one: Discrete, other: Discrete, lags: list[Lag], sets: np.ndarray,
     if not all(rate.visited for rate in whole):
         reason = "Cannot be judged: one of the two never leaves or enters a slow set."
         return Findings(not_judged(reason).checks, (figure,))
+    left_out = [[rates(side, tables[side].sum(axis=0) - part) for part in tables[side]] for side in (0, 1)]
     factor, spread = fitted(*whole)
-    errors = np.zeros(2)
-    for side in (0, 1):
-        total, left = tables[side].sum(axis=0), []
-        for table in tables[side]:
-            pair = [*whole]
-            pair[side] = rates(side, total - table)
-            left.append(fitted(*pair))
-        kept = np.array([values for values in left if np.isfinite(values).all()])
-        errors += np.square(np.asarray(jackknife_error(kept)))
-    factor_error, spread_error = (float(value) for value in np.sqrt(errors))
-    checks = (
-        _factor_check(factor, factor_error),
-        _spread_check(spread, spread_error, factor),
-        *_matrix_checks(one, other, lags, sets, factor),
+    factor_error, spread_error = _fitted_errors(whole, left_out)
+    checks, matrices = _matrices(one, other, lags, sets, factor)
+    times = times_table(whole, left_out, lag.ps)
+    return Findings(
+        (_factor_check(factor, factor_error), _spread_check(spread, spread_error, factor), *checks),
+        (figure, _passage_figure(times, factor)),
+        tables=(times, *matrices),
     )
-    return Findings(checks, (figure, _passage_figure(whole, factor)), _notes(whole, lag, kinds))
+
+
+def _fitted_errors(whole: list[Rates], left_out: list[list[Rates]]) -> tuple[float, float]:
+    """Jackknife errors of `fitted`, over the blocks of both sides."""
+    squares = np.zeros(2)
+    for side in (0, 1):
+        found = [fitted(*(part if place == side else whole[place] for place in (0, 1))) for part in left_out[side]]
+        kept = np.array([values for values in found if np.isfinite(values).all()])
+        squares += np.square(np.asarray(jackknife_error(kept)))
+    factor, spread = np.sqrt(squares)
+    return float(factor), float(spread)
 
 
 def _slowest(part: Discrete, lag: int) -> float:
@@ -156,18 +161,13 @@ def fitted(reference: Rates, simulation: Rates) -> tuple[float, float]:
 
     Least squares over the logarithms of all time scales and first-passage times.
     """
-    first, second = (_times(rates) for rates in (reference, simulation))
+    first, second = reference.times, simulation.times
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.log(first / second)
     ratios = ratios[np.isfinite(ratios)]
     if not len(ratios):
         return float("nan"), float("nan")
     return float(ratios.mean()), float(np.sqrt(np.mean(np.square(ratios - ratios.mean()))))
-
-
-def _times(rates: Rates) -> np.ndarray:
-    off = ~np.eye(len(rates.passages), dtype=bool)
-    return np.concatenate([rates.timescales, rates.passages[off]])
 
 
 def _factor_check(factor: float, error: float) -> Check:
@@ -193,7 +193,9 @@ def _spread_check(spread: float, error: float, factor: float) -> Check:
     return judged("kinetics.rates", NAME, spread, thresholds.RATES, sentences, error, "ln of time")
 
 
-def _matrix_checks(one: Discrete, other: Discrete, lags: list[Lag], sets: np.ndarray, factor: float) -> list[Check]:
+def _matrices(
+    one: Discrete, other: Discrete, lags: list[Lag], sets: np.ndarray, factor: float
+) -> tuple[list[Check], list[Table]]:
     """Transition matrices between slow sets over the same time, and over the same time once it is scaled."""
     found = [(lag, round(lag.ps * np.exp(-factor) / other.frame_ps)) for lag in lags]
     fine = [
@@ -203,38 +205,30 @@ def _matrix_checks(one: Discrete, other: Discrete, lags: list[Lag], sets: np.nda
     ]
     lag, scaled = fine[0] if fine else (lags[0], 0)
     parts = counts_by_block(one, lag.reference)
-    reference = transition_matrix(parts.sum(axis=0), sets)
+    reference = transition_table("reference", f"Transitions in {lag.ps:.3g} ps, reference", parts, sets)
     floor = matrix_js(*(transition_matrix(parts[start::2].sum(axis=0), sets) for start in (0, 1)))
     limits = Threshold(max(1e-3, 2 * floor), max(1e-2, 5 * floor), thresholds.TRANSITIONS_SOURCE)
 
-    def compared(key: str, name: str, frames: int, words: str) -> Check:
-        matrix = transition_matrix(counts_by_block(other, frames).sum(axis=0), sets)
-        where = f"({lag.ps:.3g} ps in the reference, {frames * other.frame_ps:.3g} ps in the simulation)"
+    def compared(key: str, name: str, frames: int, words: str) -> tuple[Check, Table]:
+        ps = frames * other.frame_ps
+        table = transition_table(key, f"Transitions in {ps:.3g} ps, simulation", counts_by_block(other, frames), sets)
+        where = f"({lag.ps:.3g} ps in the reference, {ps:.3g} ps in the simulation)"
         sentences = {
             "pass": f"Transitions between slow sets over {words} are those of the reference {where}.",
             "fail": f"Transitions between slow sets over {words} are not those of the reference {where}.",
         }
-        return judged(f"kinetics.transitions-{key}", name, matrix_js(reference, matrix), limits, sentences, unit="nats")
+        value = matrix_js(reference.values, table.values)
+        return judged(f"kinetics.transitions-{key}", name, value, limits, sentences, unit="nats"), table
 
-    same = compared("same", "transitions, same lag", lag.simulation, "the same time")
+    same, table = compared("same", "transitions, same lag", lag.simulation, "the same time")
     # to move too fast is what coarse graining does, and no fault of a model
     same = replace(same, state="warn") if same.state == "fail" else same
     name = "transitions, scaled lag"
     if not fine:
         reason = "Cannot be judged: no lag fits both once time is scaled. Record frames more often."
-        return [same, skipped("kinetics.transitions-scaled", name, reason)]
-    return [same, compared("scaled", name, scaled, "the scaled time")]
-
-
-def _notes(rates: list[Rates], lag: Lag, kinds: int) -> tuple[str, ...]:
-    texts = []
-    for name, one in zip(("reference", "simulation"), rates, strict=True):
-        times = ", ".join(f"{value:.3g}" for value in one.timescales)
-        pairs = ", ".join(
-            f"{i + 1} to {j + 1}: {one.passages[i, j]:.3g}" for i in range(kinds) for j in range(kinds) if i != j
-        )
-        texts.append(f"{name}: time scales {times} ps; mean first-passage times between slow sets, ps: {pairs}")
-    return (f"Rates at a lag of {lag.ps:.3g} ps. {texts[0]}. {texts[1]}.",)
+        return [same, skipped("kinetics.transitions-scaled", name, reason)], [reference, table]
+    check, other_table = compared("scaled", name, scaled, "the scaled time")
+    return [same, check], [reference, table, other_table]
 
 
 def _timescale_figure(lags: list[Lag], slow: dict[str, list[float]]) -> Curve:
@@ -248,14 +242,15 @@ def _timescale_figure(lags: list[Lag], slow: dict[str, list[float]]) -> Curve:
     return Curve("kinetics.timescales", title, "lag, ps", "time scale, ps", lines, caption, True, True)
 
 
-def _passage_figure(rates: list[Rates], factor: float) -> Curve:
-    first, second = (_times(one) for one in rates)
+def _passage_figure(times: Table, factor: float) -> Curve:
+    (first, second), (error, other_error) = times.values.T, times.errors.T
     order = np.argsort(first)
     numbers = np.arange(1, len(first) + 1, dtype=np.float64)
+    scale = np.exp(factor)
     lines = (
-        Line("reference", numbers, first[order]),
-        Line("simulation", numbers, second[order]),
-        Line("simulation, times scaled", numbers, second[order] * np.exp(factor)),
+        Line("reference", numbers, first[order], error[order]),
+        Line("simulation", numbers, second[order], other_error[order]),
+        Line("simulation, times scaled", numbers, second[order] * scale, other_error[order] * scale),
     )
     caption = (
         "All time scales and mean first-passage times, in the order of the reference. One factor of time shifts the "

@@ -45,6 +45,12 @@ class Rates(NamedTuple):
     visited: bool
     """Whether every set of states is there and can be left and entered."""
 
+    @property
+    def times(self) -> np.ndarray:
+        """All of them: time scales, then passages from set to set, row by row."""
+        off = ~np.eye(len(self.passages), dtype=bool)
+        return np.concatenate([self.timescales, self.passages[off]])
+
 
 def require_deeptime() -> None:
     """Raises UserError when deeptime is missing."""

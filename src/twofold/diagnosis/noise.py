@@ -11,7 +11,7 @@ from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.chart.noising import noised_positions
 from twofold.diagnosis import thresholds
-from twofold.diagnosis.checks import Check, Curve, Findings, Line, State
+from twofold.diagnosis.checks import Check, Curve, Findings, Line, State, Threshold
 from twofold.diagnosis.verdict import judged, skipped
 
 
@@ -35,7 +35,9 @@ def noise_level(scan: dict[str, Any] | None, chosen: float) -> Findings:
         "noise.level", "Noise level of the force field", "sigma", "implicit loss", (line,), caption, True,
         rules={"in use": chosen},
     )  # fmt: skip
-    return Findings((Check("noise.edge", name, state, sentence, chosen, unit="units of the chart"),), (curve,))
+    limits = Threshold(float(sigma[-2]), float(sigma[-1]), thresholds.EDGE_SOURCE)
+    check = Check("noise.edge", name, state, sentence, chosen, unit="units of the chart", threshold=limits)
+    return Findings((check,), (curve,))
 
 
 def _place(sigma: np.ndarray, loss: np.ndarray, chosen: float) -> tuple[State, str]:

@@ -1,4 +1,4 @@
-"""Does the energy have the symmetries that it should have, and is the force its gradient?
+"""Does the energy have the symmetries that it should have, and does the force follow them?
 
 Every function takes the energy or the force itself, so that any can be checked. Positions are (frames, beads, 3) in nm;
 energies are in kT unless stated.
@@ -20,17 +20,24 @@ from twofold.analysis.uncertainty import block_groups, jackknife
 from twofold.beads import Beads
 from twofold.diagnosis import thresholds
 from twofold.diagnosis.checks import Check, Findings, Threshold
+from twofold.diagnosis.curl import Force, curl_check
 from twofold.diagnosis.verdict import ERRORS, judged, skipped
 from twofold.energy.rotations import random_rotations
 
 Energy = Callable[[Float[Array, "beads 3"]], Float[Array, ""]]
-Force = Callable[[Float[Array, "beads 3"]], Float[Array, "beads 3"]]
-PAIRS = 4
-"""Pairs of directions for each frame."""
+Move = Callable[[np.ndarray], np.ndarray]
+"""Vectors on beads (frames, beads, 3) to those after a symmetry."""
 BINS = 12
 """Bins of a torsion, on both sides of zero alike."""
+SUBJECTS = {
+    "rotation": "A rotation of the molecule",
+    "translation": "A translation of the molecule",
+    "permutation": "An exchange of two beads of one type",
+}
 LEAST_HANDEDNESS = 0.05
 """Divergence in nats of a torsion from its mirror image below which data count as having no handedness."""
+ACHIRAL = ("GLY", "NGLY", "CGLY", "AIB")
+"""Amino acids that are their own mirror images."""
 
 
 class Frames(NamedTuple):
@@ -48,30 +55,68 @@ def symmetry(
     frames: Frames,
     *,
     free: bool = True,
+    axes: int = 3,
     learned: bool = False,
+    like_beads: bool = False,
     seed: int = 0,
 ) -> Findings:
-    """All checks of symmetry. free: the molecule floats in space. learned: rotation is no exact symmetry of the model.
+    """All checks of symmetry. free: the molecule floats in space, or with `axes` 2 in a plane.
 
+    learned: rotation is no exact symmetry of the model. like_beads: in the model, beads of one type may change places.
     energy: kT; force: in any unit.
     """
-    checks = [curl_check(force, frames.positions, seed)]
+    x = frames.positions
+    checks = [curl_check(force, x, seed)]
     if not free:
         reason = "Does not apply to a particle in an external potential."
-        return Findings((*checks, skipped("symmetry.space", "rotation, translation, mirror image", reason)))
+        name = "rotation, translation, mirror image, exchange"
+        return Findings((*checks, skipped("symmetry.space", name, reason)))
     turned = thresholds.LEARNED if learned else thresholds.EXACT
-    rng = np.random.default_rng(seed)
-    count = len(frames.positions)
-    rotations = np.asarray(random_rotations(jax.random.key(seed), count), np.float64)
-    shifts = rng.uniform(-1, 1, (count, 1, 3))
-    none, still = np.broadcast_to(np.eye(3), (count, 3, 3)), np.zeros((count, 1, 3))
-    checks += _moved(energy, force, frames.positions, rotations, still, "rotation", turned)
-    checks += _moved(energy, force, frames.positions, none, shifts, "translation", thresholds.EXACT)
-    checks += _balance(force, frames.positions, turned)
+    shifts = np.random.default_rng(seed).uniform(-1, 1, (len(x), 1, 3))
+    checks += _moved(energy, force, x, _turn(len(x), axes, seed), "rotation", turned)
+    checks += _moved(energy, force, x, _kept, "translation", thresholds.EXACT, shifts)
+    checks += _balance(force, x, turned)
     checks.append(mirror_check(energy, beads, frames))
-    reason = "Does not apply: the beads of one molecule in a chart of its own are all different."
-    checks.append(skipped("symmetry.permutation", "exchange of like beads", reason))
+    checks += _exchanged(energy, force, beads, x, like_beads, seed)
     return Findings(tuple(checks))
+
+
+def _kept(vectors: np.ndarray) -> np.ndarray:
+    return vectors
+
+
+def _turn(count: int, axes: int, seed: int) -> Move:
+    """A rotation of its own for each of `count` frames, of the first `axes` axes."""
+    rotations = np.tile(np.eye(3), (count, 1, 1))
+    rotations[:, :axes, :axes] = np.asarray(random_rotations(jax.random.key(seed), count, axes), np.float64)
+    return lambda vectors: np.einsum("fij,fbj->fbi", rotations, vectors)
+
+
+def like_pairs(beads: Beads) -> np.ndarray:
+    """Pairs of beads (pairs, 2) of one type."""
+    types = np.unique(np.array(beads.types), return_inverse=True)[1]
+    first, second = np.triu_indices(len(types), 1)
+    return np.stack([first, second], axis=1)[types[first] == types[second]]
+
+
+def _exchanged(
+    energy: Energy, force: Force, beads: Beads, positions: np.ndarray, like_beads: bool, seed: int
+) -> list[Check]:
+    """Two like beads, drawn for each frame, in each other's place."""
+    key, name = "symmetry.permutation", "exchange of like beads"
+    if not like_beads:
+        return [skipped(key, name, "Does not apply: this architecture tells each bead from all others by its place.")]
+    pairs = like_pairs(beads)
+    if not len(pairs):
+        return [skipped(key, name, "Does not apply: no two beads are of one type.")]
+    drawn = pairs[np.random.default_rng(seed).integers(len(pairs), size=len(positions))]
+    order = np.tile(np.arange(len(beads)), (len(positions), 1))
+    np.put_along_axis(order, drawn, drawn[:, ::-1], axis=1)
+
+    def swap(vectors: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(vectors, order[..., None], axis=1)
+
+    return _moved(energy, force, positions, swap, "permutation", thresholds.EXACT)
 
 
 @eqx.filter_jit
@@ -85,69 +130,24 @@ def evaluated(function: Callable[[Array], Array], positions: np.ndarray) -> np.n
     return np.asarray(_map(function, jnp.asarray(positions, jnp.float32)), np.float64)
 
 
-def relative_curl(force: Force, positions: np.ndarray, directions: np.ndarray) -> float:
-    """Root mean square of `u.Jv - v.Ju` over that of `|u.Jv| + |v.Ju|`, with J the Jacobian of the force.
-
-    A force that is the gradient of anything has a symmetric Jacobian, and 0; one whose Jacobian is antisymmetric has 1.
-    directions: (frames, pairs, 2, beads, 3).
-    """
-    return relative(*_products(force, jnp.asarray(positions, jnp.float32), jnp.asarray(directions, jnp.float32)))
-
-
-def relative(forth: Array, back: Array) -> float:
-    """Root mean square of a difference over that of the sum of sizes."""
-    a, b = np.asarray(forth, np.float64), np.asarray(back, np.float64)
-    above, below = np.mean(np.square(a - b)), np.mean(np.square(np.abs(a) + np.abs(b)))
-    return float(np.sqrt(above / below)) if below > 0 else 0.0
-
-
-@eqx.filter_jit
-def _products(force: Force, positions: Array, directions: Array) -> tuple[Array, Array]:
-    """`u.Jv` and `v.Ju`, (frames, pairs)."""
-
-    def one(pair: tuple[Array, Array]) -> tuple[Array, Array]:
-        _, push = jax.linearize(force, pair[0])
-
-        def both(uv: Array) -> tuple[Array, Array]:
-            return jnp.sum(uv[0] * push(uv[1])), jnp.sum(uv[1] * push(uv[0]))
-
-        return jax.vmap(both)(pair[1])
-
-    with jax.default_matmul_precision("float32"):
-        return jax.lax.map(one, (positions, directions), batch_size=32)
-
-
-def curl_check(force: Force, positions: np.ndarray, seed: int = 0) -> Check:
-    """Whether the force is conservative."""
-    count, beads, _ = positions.shape
-    directions = np.random.default_rng(seed).standard_normal((count, PAIRS, 2, beads, 3))
-    value = relative_curl(force, positions, directions)
-    sentences = {
-        "pass": "The force is the gradient of an energy: the work done along a closed path is zero.",
-        "fail": "The force is not the gradient of an energy: a simulation with it gains or loses energy on closed "
-        "paths, and does not sample any density that the model knows.",
-    }
-    return judged("symmetry.curl", "conservative force", value, thresholds.CURL, sentences)
-
-
 def _moved(
     energy: Energy,
     force: Force,
     positions: np.ndarray,
-    rotations: np.ndarray,
-    shifts: np.ndarray,
+    move: Move,
     what: str,
     threshold: Threshold,
+    shifts: np.ndarray | float = 0.0,
 ) -> list[Check]:
-    """Energy and force of frames that were turned and shifted, against those of the frames turned in the same way."""
-    moved = np.einsum("fij,fbj->fbi", rotations, positions) + shifts
+    """Energy and force of frames that were moved (and shifted), against those of the frames moved in the same way."""
+    moved = move(positions) + shifts
     gap = np.sqrt(np.mean(np.square(evaluated(energy, moved) - evaluated(energy, positions))))
-    expected = np.einsum("fij,fbj->fbi", rotations, evaluated(force, positions))
+    expected = move(evaluated(force, positions))
     scale = np.sqrt(np.mean(np.square(expected)))
     error = np.sqrt(np.mean(np.square(evaluated(force, moved) - expected))) / max(scale, 1e-30)
     words = {
-        "pass": f"A {what} of the molecule changes nothing.",
-        "fail": f"A {what} of the molecule changes its energy or turns its forces wrongly: space is not even for it.",
+        "pass": f"{SUBJECTS[what]} changes nothing.",
+        "fail": f"{SUBJECTS[what]} changes the energy or turns the forces wrongly: what should be alike is not.",
     }
     return [
         judged(f"symmetry.{what}-energy", f"energy under {what}", gap, thresholds.ENERGY_KT, words, unit="kT"),
@@ -204,6 +204,20 @@ def handedness(beads: Beads, frames: Frames) -> float:
     return found
 
 
+def _without_handedness(beads: Beads, least: float, name: str) -> Check:
+    """Data that look like their mirror images: as they should, or because half of them are mirror images."""
+    names = {beads.residue_names[row[1]] for row in beads.torsions_named("phi").values()}
+    handed = sorted(names.difference(ACHIRAL))
+    if not handed:
+        return skipped("symmetry.mirror", name, "Does not apply: the data have no handedness.")
+    sentence = (
+        f"The data have no handedness, though {', '.join(handed)} has one: half of the frames seem to be mirror "
+        "images, and a model of them makes as many."
+    )
+    limits = Threshold(LEAST_HANDEDNESS, LEAST_HANDEDNESS, thresholds.HANDEDNESS_SOURCE)
+    return Check("symmetry.mirror", name, "fail", sentence, least, unit="nats", threshold=limits)
+
+
 def mirror_check(energy: Energy, beads: Beads, frames: Frames) -> Check:
     """Whether mirror images of the data have more energy than the data, as they must if the data have a handedness.
 
@@ -213,7 +227,7 @@ def mirror_check(energy: Energy, beads: Beads, frames: Frames) -> Check:
     least = handedness(beads, frames)
     name = "mirror images"
     if least < LEAST_HANDEDNESS:
-        return skipped("symmetry.mirror", name, "Does not apply: the data have no handedness.")
+        return _without_handedness(beads, least, name)
     gaps = evaluated(energy, mirrored(frames.positions)) - evaluated(energy, frames.positions)
 
     def mean(index: np.ndarray) -> float:

@@ -28,10 +28,20 @@ RESIDUAL = Threshold(
 OVERFIT_NATS = Threshold(
     0.1, 0.5, "likelihood: Song et al. 2021 bound the divergence by this integral; 0.1 nats are 0.1 kT a frame"
 )
+FLOOR_NATS = Threshold(
+    0.05,
+    0.25,
+    "measured: long fits of the benchmarks are 0.001 to 0.05 nats worse, those of a few dozen updates 0.7 to 1.2",
+)
 TEMPERATURE = Threshold(0.02, 0.05, "a judgement: 2 % of kT is 6 K at 300 K, the size of the thermostat's own error")
 BOND_WIDTH = Threshold(0.02, 0.05, "a judgement: as for the temperature, 2 % in width is 4 % in the energy of a bond")
 DRIFT_KJ_PS = 0.005
 """GROMACS tolerates this drift for each particle (verlet-buffer-tolerance, kJ/mol/ps)."""
+EDGE_SOURCE = (
+    "the levels that were looked at: a least loss at the last of them is no minimum, and fails; at the first, where "
+    "blur is least, it is doubtful"
+)
+NO_STEP_SOURCE = "stability: a mode of frequency w explodes from w dt = 2 on; not even the shortest step is below that"
 BLUR = Threshold(0.10, 0.50, "a judgement: bonds wider by 10 % are hardly softer; by 50 % they are another force field")
 TRANSITIONS_SOURCE = (
     "floor: twice (fails: five times) what the halves of the reference differ by, but at least 0.001 (0.01) nats; "
@@ -39,6 +49,9 @@ TRANSITIONS_SOURCE = (
 )
 RATES = Threshold(
     0.22, 0.69, "barriers: a rate that is off by the factor e^x is a barrier off by x kT; 0.22 is 25 %, 0.69 a factor 2"
+)
+HANDEDNESS_SOURCE = (
+    "to be exceeded; a judgement: phi of an amino acid with a hand is nearly always negative, which is far beyond it"
 )
 MIRROR_SOURCE = (
     "information: with the right energy the mean gap is the divergence KL(p || mirrored p), which is at least that of "

@@ -16,7 +16,7 @@ from twofold.diagnosis import thresholds
 from twofold.diagnosis.checks import Check, Curve, Findings, Line, State, Threshold
 from twofold.diagnosis.verdict import ERRORS, judged, skipped
 from twofold.errors import UserError
-from twofold.simulation import engine
+from twofold.simulation import engine, stability
 from twofold.simulation.force_field import ForceField
 from twofold.simulation.integrators import init, maxwell_velocities
 from twofold.simulation.record import Header
@@ -82,7 +82,9 @@ def timestep(
     try:
         chosen = choose_timestep(setting.force_field, start, setting.beads.masses)
     except UserError as error:
-        return Findings((Check("timestep.safe", "time step", "fail", f"No time step is safe: {error}."),))
+        limit = Threshold(0.0, 0.0, thresholds.NO_STEP_SOURCE)
+        sentence, shortest = f"No time step is safe: {error}.", stability.STEPS_FS[0]
+        return Findings((Check("timestep.safe", "time step", "fail", sentence, shortest, None, "fs", limit),))
     used = used_fs or chosen.timestep_fs
     length = length_ps or RADIANS / max(chosen.stiffest, 1e-6)
     bath = DAMPING * chosen.stiffest
@@ -176,13 +178,9 @@ def _widths(positions: np.ndarray, bonds: np.ndarray) -> tuple[np.ndarray, np.nd
     whole = width(first.sum(0), second.sum(0), replicas * frames)
     if replicas < 2:
         return whole, np.full(len(bonds), np.nan)
-    left = np.array(
-        [
-            width(first.sum(0) - a, second.sum(0) - b, (replicas - 1) * frames)
-            for a, b in zip(first, second, strict=True)
-        ]
-    )
-    return whole, np.asarray(jackknife_error(left))
+    rest = (replicas - 1) * frames
+    left = [width(first.sum(0) - a, second.sum(0) - b, rest) for a, b in zip(first, second, strict=True)]
+    return whole, np.asarray(jackknife_error(np.array(left)))
 
 
 def _off(run: Run, base: Run) -> tuple[float, float, float]:

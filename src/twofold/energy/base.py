@@ -24,10 +24,11 @@ class Energy(eqx.Module):
     """A time-dependent energy in kT.
 
     `augment_rotation` tells the training loop that rotation is not an exact symmetry of the architecture, so that the
-    frames must be turned at random.
+    frames must be turned at random. `like_beads` says that beads of one type may change places.
     """
 
     augment_rotation: ClassVar[bool] = False
+    like_beads: ClassVar[bool] = False
 
     @abstractmethod
     def energy(self, system: System, x: Float[Array, "..."], sigma: Float[Array, ""]) -> Float[Array, ""]:

@@ -132,6 +132,10 @@ class Experts(Energy):
         return any(expert.augment_rotation for expert in self.experts)
 
     @property
+    def like_beads(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return all(expert.like_beads for expert in self.experts)
+
+    @property
     def conservative_to(self) -> float:
         """Lower end of the window in which a plain score network takes over, if one does."""
         if not isinstance(self.experts[-1], PlainScore):

@@ -11,7 +11,7 @@ at every level. In a periodic box they are what they are, between nearest images
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -203,6 +203,8 @@ class Repulsion(eqx.Module):
 
 class ParticleEnergy(Energy):
     """Gaussian of the data's width plus noise, which is right at large noise, walls, and a message-passing network."""
+
+    like_beads: ClassVar[bool] = True
 
     molecule: ParticleTypes
     repulsion: Repulsion

@@ -1,15 +1,19 @@
-"""Uniform random rotations."""
+"""Uniform random rotations, in space and in a plane."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 
-def random_rotations(key: PRNGKeyArray, number: int) -> Float[Array, "number 3 3"]:
+def random_rotations(key: PRNGKeyArray, number: int, axes: int = 3) -> Float[Array, "number axes axes"]:
     """Rotation matrices from the uniform (Haar) measure: unit quaternions with a uniform direction in four dimensions.
 
-    Products of rotations about fixed axes by uniform angles are not uniform.
+    Products of rotations about fixed axes by uniform angles are not uniform. axes: 2 for rotations of a plane.
     """
+    if axes == 2:
+        angle = jax.random.uniform(key, (number,), maxval=2 * jnp.pi)
+        cosine, sine = jnp.cos(angle), jnp.sin(angle)
+        return jnp.stack([jnp.stack([cosine, -sine], -1), jnp.stack([sine, cosine], -1)], -2)
     quaternion = jax.random.normal(key, (number, 4))
     w, x, y, z = (quaternion / jnp.linalg.norm(quaternion, axis=1, keepdims=True)).T
     rows = [
@@ -20,6 +24,8 @@ def random_rotations(key: PRNGKeyArray, number: int) -> Float[Array, "number 3 3
     return jnp.stack([jnp.stack(row, -1) for row in rows], -2)
 
 
-def rotate(rotations: Float[Array, "number 3 3"], x: Float[Array, "number beads 3"]) -> Float[Array, "number beads 3"]:
+def rotate(
+    rotations: Float[Array, "number axes axes"], x: Float[Array, "number beads axes"]
+) -> Float[Array, "number beads axes"]:
     """Each conformation turned by its own rotation, without rounding to TF32."""
     return jnp.einsum("bij,bnj->bni", rotations, x, precision=jax.lax.Precision.HIGHEST)

@@ -14,7 +14,7 @@ from twofold.files.checks import check_file, extension
 from twofold.files.extended_xyz import read_extended_xyz
 from twofold.files.labelled import LabelledFrames, in_order, joined_frames
 from twofold.files.labelled_npz import is_labelled_npz, read_labelled_npz
-from twofold.files.spice import read_spice
+from twofold.files.spice import is_spice, only_molecule, read_spice
 from twofold.files.stated_units import check_names
 from twofold.files.weights import Weights, as_weights, linear
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from twofold.groups import Groups
 
 XYZ = (".xyz", ".extxyz")
+HDF5 = (".h5", ".hdf5")
 
 
 def published_files(
@@ -35,12 +36,13 @@ def published_files(
 
     The first file decides. XYZ beside a topology is a trajectory like others; alone it says itself what its atoms are.
     """
-    alone = topology is None or extension(Path(topology)) in (*XYZ, ".npz")
+    alone = topology is None or extension(Path(topology)) in (*XYZ, ".npz") or _is_spice(Path(topology))
     data = [Path(file) for file in ([*([] if topology is None else [topology]), *files] if alone else files)]
     if not data:
         return None
     kind = extension(data[0])
     known = kind == ".extxyz" or (kind in XYZ and alone) or (kind == ".npz" and is_labelled_npz(data[0]))
+    known = known or _is_spice(data[0])
     return (None if alone else topology, data) if known else None
 
 
@@ -51,12 +53,14 @@ def read_published(
     weights: str | Path | Weights | np.ndarray | None = None,
     length_unit: str | None = None,
     energy_unit: str | None = None,
+    molecule: str | None = None,
 ) -> LabelledFrames:
-    """Frames, forces and energies of one molecule from archives of MD17, rMD17, MD22 or Timewarp, or extended XYZ.
+    """Frames, forces and energies of one molecule from archives of MD17, rMD17, MD22 or Timewarp, extended XYZ, SPICE.
 
     level: which forces of rMD17, "dynamics" or "recomputed" (see `read_labelled_npz`). weights: one for each frame of
     all files, in their order. length_unit, energy_unit: of extended XYZ, which does not state them (angstrom unless
-    given, and no default); of the others where they are not those of the format.
+    given, and no default); of the others where they are not those of the format. molecule: which one of a file like
+    those of SPICE, which may hold many, and states its units.
 
     Frames of rMD17 are put in the order of the simulation that they are from, those of all files together, and frames
     that occur twice are left out. Raises UserError for everything that a user can mend.
@@ -65,7 +69,7 @@ def read_published(
     if not paths:
         raise UserError("no files", "at least one")
     check_names(length_unit, energy_unit)
-    whole = joined_frames([_read(path, level, length_unit, energy_unit) for path in paths])
+    whole = joined_frames([_read(path, level, length_unit, energy_unit, molecule) for path in paths])
     if (given := as_weights(weights)) is not None:
         if given.values.shape != (len(whole),):
             raise UserError(f"{len(given.values)} weights", f"one for each of {len(whole)} frames")
@@ -127,12 +131,24 @@ def _beads(beads: str | Path | Groups | None, topology: Any) -> str | Path | Gro
     return beads or ("all" if topology is None else "backbone")
 
 
-def _read(path: Path, level: str, length_unit: str | None, energy_unit: str | None) -> LabelledFrames:
+def _is_spice(path: Path) -> bool:
+    return extension(path) in HDF5 and is_spice(path)
+
+
+def _read(
+    path: Path, level: str, length_unit: str | None, energy_unit: str | None, molecule: str | None
+) -> LabelledFrames:
     kind = extension(check_file(path))
+    if kind in HDF5:
+        return read_spice(path, only_molecule(path, molecule))[0]
+    if molecule is not None:
+        raise UserError(
+            f"molecule {molecule!r} of {path.name}", "a file of several, like those of SPICE", "leave it out"
+        )
     if kind == ".npz":
         return read_labelled_npz(path, level, length_unit, energy_unit)
     if kind not in XYZ:
-        raise UserError(f"data set {path.name}", ".npz, .extxyz or .xyz", "give a file of one of these formats")
+        raise UserError(f"data set {path.name}", ".npz, .extxyz, .xyz or .h5", "give a file of one of these formats")
     if level != "dynamics":
         raise UserError(f"level {level!r} for {path.name}", "dynamics, its only one", "leave it out")
     return read_extended_xyz(path, length_unit, energy_unit)

@@ -46,6 +46,7 @@ def read_trajectory(
     length_unit: str | None = None,
     energy_unit: str | None = None,
     theory: str = "dynamics",
+    molecule: str | None = None,
     frame_ps: float | None = None,
     blocks: int = BLOCKS,
 ) -> Ensemble:
@@ -65,6 +66,7 @@ def read_trajectory(
     length_unit, energy_unit: of .npy and .npz files, of extended XYZ, and (length) of dumps of LAMMPS; other formats
         have theirs, and a unit that no file needs is refused.
     theory: which forces of rMD17, those of the "dynamics" that made its frames or the "recomputed" ones.
+    molecule: which one of an HDF5 file like those of SPICE.
     frame_ps: time in ps between the frames that are kept, where the files do not tell.
     blocks: about how many blocks of time to cut the data into.
 
@@ -89,8 +91,11 @@ def read_trajectory(
                 f"{forces} beside {published[1][0]}", "a data set, which has its own forces", "leave it out"
             )
         reading = {"weights": weights, "length_unit": length_unit, "energy_unit": energy_unit, "level": theory}
+        reading["molecule"] = molecule
         shape = {"beads": beads, "stride": stride, "frame_ps": frame_ps, "blocks": blocks}
         return published_ensemble(*published, temperature=temperature, **shape, **reading)
+    if molecule is not None:
+        raise UserError(f"molecule {molecule!r}", "a file of several, like those of SPICE", "leave it out")
     given = as_weights(weights)
     files = files or _own_frames(topology)
     if forces is None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ARRAYS = ("atomic_numbers", "conformations", "dft_total_energy", "dft_total_gradient")
+LISTED = 40
+"""Names of molecules in a message."""
 UNITS = {"conformations": "bohr", "dft_total_energy": "hartree", "dft_total_gradient": "hartree/bohr"}
 """Unless the attribute `units` of a data set states others."""
 
@@ -31,6 +33,29 @@ def spice_names(path: str | Path) -> list[str]:
     """Names of all molecules in a file. Raises UserError for a file that is missing or damaged."""
     with _opened(Path(path)) as file:
         return list(file)
+
+
+def is_spice(path: Path) -> bool:
+    """Whether the first group of a file, if it is HDF5 and has one, holds conformations."""
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with _opened(path) as file:
+        first: Any = next(iter(file.values()), None)
+        return hasattr(first, "keys") and "conformations" in first
+
+
+def only_molecule(path: Path, name: str | None) -> str:
+    """`name`, or that of the one molecule in a file. Raises UserError with the names where there are several."""
+    if name is not None:
+        return name
+    names = spice_names(path)
+    if len(names) != 1:
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        listed = ", ".join(names[:LISTED]) + more
+        raise UserError(f"{len(names)} molecules in {path}: {listed}", "one of them", "name it, with --molecule")
+    return names[0]
 
 
 def read_spice(path: str | Path, names: str | Sequence[str]) -> list[LabelledFrames]:

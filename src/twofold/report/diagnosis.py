@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twofold.diagnosis.checks import Check, Curve, Diagnosis, Line
+from twofold.diagnosis.checks import Check, Curve, Diagnosis, Line, Table
 from twofold.files.atomic import write_text
 from twofold.report.document import Section, document
 from twofold.report.figures import Figure
@@ -67,8 +67,9 @@ def section(diagnosis: Diagnosis, group: str) -> str:
     notes = [note for one in diagnosis.findings if any(c.group == group for c in one.checks) for note in one.notes]
     if not checks:
         return ""
+    tables = [number_table(table).html() for table in diagnosis.tables if table.key.split(".")[0] == group]
     words = "".join(f'<p class="hint">{escape(note)}</p>' for note in notes)
-    drawn = f'<div class="two">{"".join(figures)}</div>' if figures else ""
+    drawn = "".join(f'<div class="two">{"".join(parts)}</div>' for parts in (figures, tables) if parts)
     return check_table(checks) + words + drawn
 
 
@@ -128,6 +129,20 @@ def _row(check: Check) -> str:
         f'<tr><th scope="row">{escape(check.name)}</th><td class="number">{value}</td><td class="number">{limits}</td>'
         f'<td>{mark}</td><td style="white-space:normal">{escape(check.sentence)}</td></tr>'
     )
+
+
+def number_table(table: Table) -> Figure:
+    """Values with their errors, and what rows and columns are."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("", *table.columns))
+    rows = "".join(
+        f'<tr><th scope="row" style="min-width:0">{escape(name)}</th>'
+        + "".join(f'<td class="number">{plus_minus(*pair)}</td>' for pair in zip(values, errors, strict=True))
+        + "</tr>"
+        for name, values, errors in zip(table.rows, table.values, table.errors, strict=True)
+    )
+    body = f'<table class="rows"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    title = f"{table.title}, {table.unit}" if table.unit else table.title
+    return Figure(title, [f'<div class="scroll">{body}</div>'], escape(table.caption), kind="single")
 
 
 def figure(curve: Curve) -> Figure:

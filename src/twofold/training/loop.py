@@ -140,7 +140,7 @@ class Trainer(eqx.Module):
         index = draw_index(data, frames, batch)
         x, known = data.coordinates[index], None if data.scores is None else data.scores[index]
         if self.frozen.augment_rotation:
-            turns = random_rotations(turn, batch)
+            turns = random_rotations(turn, batch, x.shape[-1])
             x, known = rotate(turns, x), None if known is None else rotate(turns, known)
         # frames come in order of time and levels in ascending order: pair them at random
         sigma = self.schedule.draw(levels, batch)
