@@ -137,7 +137,7 @@ def test_training_and_held_out_files(tmp_path):
     assert training.beads == held_out.beads
     same = read_split(first, [], [second], temperature=500.0, weights=None, forces=None, stride=1)
     assert [len(part) for part in same] == [16, 8]
-    with pytest.raises(UserError, match=r"Forces\.npy beside .*a\.npz"):
+    with pytest.raises(UserError, match=r"forces\.npy beside .*a\.npz"):
         read_split(first, [], [second], temperature=500.0, forces="forces.npy")
     with pytest.raises(UserError, match=r"4 frames of .*c\.npz are training frames too"):
         published_split(None, [first], [part(tmp_path, "c.npz", slice(12, 20))], temperature=500)
