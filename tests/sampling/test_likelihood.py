@@ -244,10 +244,16 @@ def test_numbers_out_of_range(points, options):
         log_likelihood(Gaussian.of(COVARIANCE), flat(COVARIANCE), SCHEDULE, placed(points), **options)
 
 
+class Unknown(Line):
+    """A chart that does not say how its data are spread."""
+
+    log_prior = Chart.log_prior
+
+
 @pytest.mark.parametrize(
     ("chart", "network", "shape"),
     [
-        (Line(3), Gaussian.of(np.eye(3)), (2, 1, 3)),
+        (Unknown(3), Gaussian.of(np.eye(3)), (2, 1, 3)),
         (flat(np.eye(3)), FractionalEnergy(Gaussian.of(np.eye(3)), 1.5, -jnp.ones(3), jnp.ones(3)), (2, 1, 3)),
         (flat(np.eye(3)), Gaussian.of(np.eye(3)), (1, 3)),
     ],
