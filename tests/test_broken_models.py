@@ -18,7 +18,7 @@ from twofold.simulation.force_field import energies_and_forces
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
 
-ENOUGH = synthetic.TINY | {"steps": 400, "chunk": 100, "warmup": 20, "learning_rate": 4e-3, "fokker_planck": 0.0}
+ENOUGH = synthetic.TINY | {"steps": 400, "chunk": 100, "warmup": 20, "learning_rate": 4e-3}
 """Settings of the shortest fit that passes."""
 
 

@@ -6,7 +6,8 @@ from twofold.errors import UserError
 from twofold.files.readers import read_trajectory
 
 CUT = (
-    r"cannot be read as a trajectory|ends after \d+ of 30 frames|ends at line \d+, within a frame|has no frames|atoms a"
+    r"cannot be read as a trajectory|Expected a whole HDF5 file|ends after \d+ of 30 frames|"
+    r"ends at line \d+, within a frame|has no frames|atoms a"
 )
 
 

@@ -67,6 +67,7 @@ def test_energies_as_labels_bring_energies_closer(tmp_path):
             steps=60,
             batch=32,
             width=8,
+            depth=1,
             seed=0,
             forces="none",
             learning_rate=5e-3,
@@ -127,7 +128,7 @@ def test_principal_squares_of_a_known_covariance():
 
 @pytest.mark.slow
 def test_a_fit_learns_forces_and_says_so(tmp_path):
-    model = twofold.fit("dw4", out=tmp_path / "run", frames=500, steps=60, batch=32, width=8, seed=0)
+    model = twofold.fit("dw4", out=tmp_path / "run", frames=500, steps=60, batch=32, width=8, depth=1, seed=0)
     assert model.report["labels"] == "noise and forces"
     assert 0 < model.report["label_signal"]["forces"] <= 1
     assert model.report["architecture"] == "particles"
