@@ -1,5 +1,6 @@
 """Tiny molecules, one short fit and one model that many tests share."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -19,6 +20,23 @@ def compiled_code():
     """Compiled code is dropped after each file: kept, it grows to gigabytes."""
     yield
     jax.clear_caches()
+
+
+@contextmanager
+def plainer_programs():
+    """What is compiled meanwhile, also by processes that are started, is optimised less, which takes half the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        jax.config.update("jax_disable_most_optimizations", True)
+        yield
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def quick_compiler():
+    """For tests whose time goes into compiling, with few numbers to compute."""
+    with plainer_programs():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -54,5 +72,6 @@ def fitted_run(tmp_path_factory, chain_ensemble) -> Path:
     """Folder of a run of forty steps on the chain."""
     folder = tmp_path_factory.mktemp("fit") / "run"
     training, held_out = chain_ensemble.select(np.arange(900)), chain_ensemble.select(np.arange(900, 1200))
-    fit_ensembles(training, held_out, folder, TrainingSettings(**synthetic.TINY))
+    with plainer_programs():
+        fit_ensembles(training, held_out, folder, TrainingSettings(**synthetic.TINY))
     return folder

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import jax
 import pytest
 
 from twofold import packaged
@@ -24,14 +23,6 @@ def packaged_data() -> bool:
 
 def code_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
-@pytest.fixture
-def quick_compiler():
-    """Nearly all of the example's time goes into compiling, and its numbers are few: a plainer program will do."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.slow

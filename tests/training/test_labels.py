@@ -20,6 +20,8 @@ from twofold.training.labels import (
 )
 from twofold.units import thermal_energy
 
+pytestmark = pytest.mark.usefixtures("quick_compiler")
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -67,7 +69,6 @@ def test_energies_as_labels_bring_energies_closer(tmp_path):
             steps=60,
             batch=32,
             width=8,
-            depth=1,
             seed=0,
             forces="none",
             learning_rate=5e-3,
