@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float
 
 from twofold.energy.base import Energy
 from twofold.energy.buckets import BOUND, Bucket, buckets
-from twofold.energy.particles import Particles
+from twofold.energy.particles import Bonds, Particles
 from twofold.errors import UserError
 
 AT_ONCE = {"cpu": 1 << 12}
@@ -76,16 +77,33 @@ def padded(
     return Particles(**columns), _stacked([x[member] for member in bucket.members], (bucket.size,), 0.0)
 
 
-def _column(name: str, chosen: list[Particles], bucket: Bucket) -> Array:
+def _column(name: str, chosen: list[Particles], bucket: Bucket) -> Any:
     """One field of the members of a bucket (members, ...)."""
     arrays = [getattr(one, name) for one in chosen]
+    counts = [one.types.shape[0] for one in chosen]
     if name == "edges":
         return jnp.stack(arrays)
     if name == "neighbours":
-        # what fills up a list is the number of particles, which is another now
-        arrays = [np.where(np.asarray(array) < len(array), array, bucket.size) for array in arrays]
-        return _stacked(arrays, (bucket.size, bucket.partners), bucket.size)
+        return _stacked(_refilled(arrays, counts, bucket.size), (bucket.size, bucket.partners), bucket.size)
+    if name == "excluded":
+        return _pairs(arrays, counts, bucket.size)
+    if name == "bonds":
+        most = max(len(one.length) for one in arrays)
+        pairs = _pairs([one.pairs for one in arrays], counts, bucket.size)
+        return Bonds(
+            pairs, *(_stacked([getattr(one, part) for one in arrays], (most,), 1) for part in Bonds._fields[1:])
+        )
     return _stacked(arrays, (bucket.size,), 0)
+
+
+def _pairs(arrays: list[Array], counts: list[int], size: int) -> Array:
+    """Pairs of each member (members, most, 2), filled up with `size`."""
+    return _stacked(_refilled(arrays, counts, size), (max(map(len, arrays)),), size)
+
+
+def _refilled(arrays: list[Array], counts: list[int], size: int) -> list[np.ndarray]:
+    """Indices of particles, filled up with their new number: what fills up is the number of particles."""
+    return [np.where(np.asarray(array) < count, array, size) for array, count in zip(arrays, counts, strict=True)]
 
 
 def _stacked(arrays: Sequence[Array | np.ndarray], shape: tuple[int, ...], fill: float) -> Array:
