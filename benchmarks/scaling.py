@@ -2,7 +2,8 @@
 
     python benchmarks/scaling.py --write benchmarks/scaling.md
 
-Particles at fixed density in a periodic box, with a cut-off of 2.5 times the spacing and an untrained network.
+Particles at fixed density in a periodic box, with a cut-off of 2.5 times the spacing and an untrained network. A step
+of a simulation is a list and a force. A figure of both is written beside the page.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from twofold.energy.particles import ParticleEnergy, Particles
 
 CUTOFF = 2.5
 SIGMA = jnp.float32(0.1)
+Row = tuple[int, float, float, float]
 
 
 def main(
@@ -57,9 +59,41 @@ def main(
         f"Width 32, two rounds of messages, cut-off {CUTOFF:g} times the mean spacing. Medians of {rounds}.",
         "",
         *table(columns, cells),
+        *drawn(rows, write),
         *padding(mixed, copies, rounds),
     ]
     publish(lines, write)
+
+
+def drawn(rows: list[Row], write: Path | None) -> list[str]:
+    """A figure beside the page, of time and memory over the number of particles, and the line that shows it."""
+    if write is None:
+        return []
+    import matplotlib
+
+    matplotlib.use("svg")
+    # text stays text, and the file is the same for the same numbers
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "scaling", "font.size": 9})
+    from matplotlib import pyplot
+
+    counts = np.array([count for count, *_ in rows])
+    panels = {
+        "time of a step, ms": [1000 * (made + force) for _, made, force, _ in rows],
+        "memory of a force, MB": [memory / 1e6 for *_, memory in rows],
+    }
+    figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+    for axis, (label, values) in zip(axes, panels.items(), strict=True):
+        axis.loglog(counts, values, "o-", color="#1f5fa8", label="measured")
+        # small boxes hold fewer partners than the cut-off reaches: the line is drawn through the largest
+        axis.loglog(counts, values[-1] * counts / counts[-1], "--", color="#888888", label="slope one")
+        axis.set(xlabel="particles", ylabel=label)
+        axis.set_xticks(counts, [str(count) for count in counts])
+        axis.minorticks_off()
+        axis.legend(frameon=False)
+    figure.savefig(write.with_suffix(".svg"), metadata={"Date": None})
+    pyplot.close(figure)
+    name = write.with_suffix(".svg").name
+    return [f"![Time of a step and memory over the number of particles, and the line of slope one]({name})", ""]
 
 
 def fluid(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +114,7 @@ def energy_of(key: int = 0) -> ParticleEnergy:
     )
 
 
-def row(count: int, rounds: int) -> tuple[int, float, float, float]:
+def row(count: int, rounds: int) -> Row:
     """Number, seconds for a list, seconds for a force, bytes that the force needs beside its arguments."""
     x, edges = fluid(count)
     room, box, energy = layout(x, CUTOFF, edges), jnp.asarray(edges), energy_of()
@@ -119,7 +153,7 @@ def padding(mixed: tuple[int, ...], copies: int, rounds: int) -> list[str]:
     ]
     columns = ("partners", "each size alone, ms", "all in one batch, times that", "in buckets, times that", "buckets")
     return [
-        f"{copies} systems each of {', '.join(map(str, mixed))} particles in free space. What filling up costs:",
+        f"Systems of {', '.join(map(str, mixed))} particles in free space, {copies} of each. What filling up costs:",
         "",
         *table(columns, rows),
     ]
