@@ -2,14 +2,17 @@
 
     python benchmarks/scaling.py --write benchmarks/scaling.md
 
-Particles at fixed density in a periodic box, with a cut-off of 2.5 times the spacing and an untrained network.
+Particles at fixed density in a periodic box, with a cut-off of 2.5 times the spacing and an untrained network. A step
+of a simulation is a list and a force. A figure of both is written beside the page.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,20 @@ import numpy as np
 import tyro
 from common import command_line, header, publish, table
 
+from twofold.energy.buckets import Bucket
+from twofold.energy.mixed import buckets_of, over_batch, padded, score_of
 from twofold.energy.neighbours import layout, neighbours
 from twofold.energy.particles import ParticleEnergy, Particles
 
 CUTOFF = 2.5
 SIGMA = jnp.float32(0.1)
+Row = tuple[int, float, float, float]
 
 
 def main(
     sizes: tuple[int, ...] = (55, 125, 250, 500, 1000, 2000),
-    mixed: tuple[int, ...] = (55, 80, 100, 125),
+    mixed: tuple[int, ...] = (13, 22, 55, 80, 125, 250),
+    copies: int = 4,
     rounds: int = 7,
     write: Path | None = None,
 ) -> None:
@@ -52,10 +59,41 @@ def main(
         f"Width 32, two rounds of messages, cut-off {CUTOFF:g} times the mean spacing. Medians of {rounds}.",
         "",
         *table(columns, cells),
-        padding(mixed, rounds),
-        "",
+        *drawn(rows, write),
+        *padding(mixed, copies, rounds),
     ]
     publish(lines, write)
+
+
+def drawn(rows: list[Row], write: Path | None) -> list[str]:
+    """A figure beside the page, of time and memory over the number of particles, and the line that shows it."""
+    if write is None:
+        return []
+    import matplotlib
+
+    matplotlib.use("svg")
+    # text stays text, and the file is the same for the same numbers
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "scaling", "font.size": 9})
+    from matplotlib import pyplot
+
+    counts = np.array([count for count, *_ in rows])
+    panels = {
+        "time of a step, ms": [1000 * (made + force) for _, made, force, _ in rows],
+        "memory of a force, MB": [memory / 1e6 for *_, memory in rows],
+    }
+    figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+    for axis, (label, values) in zip(axes, panels.items(), strict=True):
+        axis.loglog(counts, values, "o-", color="#1f5fa8", label="measured")
+        # small boxes hold fewer partners than the cut-off reaches: the line is drawn through the largest
+        axis.loglog(counts, values[-1] * counts / counts[-1], "--", color="#888888", label="slope one")
+        axis.set(xlabel="particles", ylabel=label)
+        axis.set_xticks(counts, [str(count) for count in counts])
+        axis.minorticks_off()
+        axis.legend(frameon=False)
+    figure.savefig(write.with_suffix(".svg"), metadata={"Date": None})
+    pyplot.close(figure)
+    name = write.with_suffix(".svg").name
+    return [f"![Time of a step and memory over the number of particles, and the line of slope one]({name})", ""]
 
 
 def fluid(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +114,7 @@ def energy_of(key: int = 0) -> ParticleEnergy:
     )
 
 
-def row(count: int, rounds: int) -> tuple[int, float, float, float]:
+def row(count: int, rounds: int) -> Row:
     """Number, seconds for a list, seconds for a force, bytes that the force needs beside its arguments."""
     x, edges = fluid(count)
     room, box, energy = layout(x, CUTOFF, edges), jnp.asarray(edges), energy_of()
@@ -105,30 +143,41 @@ def timed(run: Callable[[], Any], rounds: int) -> float:
     return statistics.median(times)
 
 
-def padding(mixed: tuple[int, ...], rounds: int) -> str:
-    """Forces of systems of several sizes in one padded batch, over the sum of those of each size alone."""
-    most, energy = max(mixed), energy_of()
+def padding(mixed: tuple[int, ...], copies: int, rounds: int) -> list[str]:
+    """Forces of systems of several sizes over the sum of those of each size alone: one batch, and buckets."""
+    sizes = [count for count in mixed for _ in range(copies)]
+    found = [(name, *over_alone(sizes, listed, rounds)) for name, listed in (("all see all", False), ("lists", True))]
+    rows = [
+        (name, f"{alone:.1f}", f"{together / alone:.2f}", f"{bucketed / alone:.2f}", shapes)
+        for name, alone, together, bucketed, shapes in found
+    ]
+    columns = ("partners", "each size alone, ms", "all in one batch, times that", "in buckets, times that", "buckets")
+    return [
+        f"Systems of {', '.join(map(str, mixed))} particles in free space, {copies} of each. What filling up costs:",
+        "",
+        *table(columns, rows),
+    ]
 
-    def one(x: jax.Array, real: jax.Array) -> jax.Array:
-        return jax.grad(energy.energy, argnums=1)(Particles(jnp.zeros(most, int), real), x, SIGMA)
 
-    x = np.zeros((len(mixed), most, 3), np.float32)
-    for place, count in enumerate(mixed):
-        x[place, :count] = fluid(count)[0]
-    real = jnp.arange(most) < jnp.asarray(mixed)[:, None]
-    batch = jax.jit(jax.vmap(one))
-    together = timed(lambda: batch(jnp.asarray(x), real), rounds)
-    apart = 0.0
-    for count in mixed:
-        alone = jax.jit(
-            lambda y, n=count: jax.grad(energy.energy, argnums=1)(
-                Particles(jnp.zeros(n, int), jnp.ones(n, bool)), y, SIGMA
-            )
-        )
-        y = jnp.asarray(fluid(count)[0])
-        apart += timed(lambda alone=alone, y=y: alone(y), rounds)
-    sizes = ", ".join(map(str, mixed))
-    return f"Systems of {sizes} particles in one padded batch: {together / apart:.2f} times the sum of each alone."
+def over_alone(sizes: list[int], listed: bool, rounds: int) -> tuple[float, float, float, str]:
+    """Milliseconds of forces without filling up, in one batch, and in buckets; the sizes of the buckets."""
+    clouds = [jnp.asarray(fluid(count, seed)[0]) for seed, count in enumerate(sizes)]
+    systems = [Particles(jnp.zeros(count, int), jnp.ones(count, bool)) for count in sizes]
+    if listed:
+        rooms = {count: layout(np.asarray(x), CUTOFF) for count, x in zip(sizes, clouds, strict=True)}
+        lists = [neighbours(x, CUTOFF, rooms[len(x)]) for x in clouds]
+        assert all(bool(one.complete) for one in lists)
+        systems = [one._replace(neighbours=found.index) for one, found in zip(systems, lists, strict=True)]
+    energy = energy_of()
+
+    def milliseconds(chosen: list[Bucket]) -> float:
+        batches = [(*padded(systems, clouds, bucket), jnp.full(len(bucket.members), SIGMA)) for bucket in chosen]
+        run = [partial(over_batch, score_of, energy, *batch) for batch in batches]
+        return sum(1000 * timed(one, rounds) for one in run)
+
+    chosen = buckets_of(systems)
+    numbers = [milliseconds(buckets_of(systems, bound)) for bound in (1.0, math.inf)]
+    return *numbers, milliseconds(chosen), ", ".join(f"{len(one.members)} of {one.size}" for one in chosen)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ from twofold.chart import cartesian
 from twofold.chart import flat as flat_charts
 from twofold.chart import internal as internal_charts
 from twofold.chart.base import Chart
-from twofold.chart.cartesian import cartesian_chart
+from twofold.chart.cartesian import CartesianChart, cartesian_chart
 from twofold.chart.flat import flat_chart
 from twofold.chart.internal import internal_chart
 from twofold.chart.tree import NotATree, stiff_bonds, tree_of
 from twofold.energy import (
     beadnet,
     contacts,
+    coulomb,
     experts,
     features,
     flat,
@@ -30,6 +31,8 @@ from twofold.energy import (
     network,
     particles,
     priors,
+    springs,
+    sums,
     tables,
     transformer,
 )
@@ -40,6 +43,7 @@ from twofold.energy.experts import OVERLAP, Experts, PlainScore
 from twofold.energy.flat import FlatEnergy
 from twofold.energy.internal import InternalEnergy, chain_features, far_pairs
 from twofold.energy.particles import ParticleEnergy, contacts_by_type
+from twofold.energy.sums import Sum
 from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
@@ -268,12 +272,21 @@ def with_experts(
     return replace(built, energy=energy)
 
 
+def beside(built: Built, *terms: Energy) -> Built:
+    """`built` with terms of known form, such as `coulomb`, in its energy. Raises UserError unless it is Cartesian."""
+    if not isinstance(built.chart, CartesianChart):
+        raise UserError(
+            f"charges or springs beside {built.name!r}", "Cartesian coordinates", "use particles or cartesian"
+        )
+    return replace(built, energy=Sum((built.energy, *terms)))
+
+
 def _classes() -> dict[str, type]:
     import equinox as eqx
 
     charts = (internal_charts, cartesian, flat_charts)
-    energies = (beadnet, contacts, experts, features, flat, fractional, internal, network)
-    others = (particles, priors, tables, transformer)
+    energies = (beadnet, contacts, coulomb, experts, features, flat, fractional, internal, network)
+    others = (particles, priors, springs, sums, tables, transformer)
     modules = (*charts, *energies, *others)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}
@@ -282,4 +295,4 @@ def _classes() -> dict[str, type]:
 CLASSES = _classes()
 """The modules that a stored model may hold."""
 
-__all__ = ["BUILDERS", "CLASSES", "Built", "build", "choose", "with_experts"]
+__all__ = ["BUILDERS", "CLASSES", "Built", "beside", "build", "choose", "with_experts"]

@@ -8,6 +8,9 @@ from twofold.errors import UserError
 BOLTZMANN = 8.31446261815324e-3
 """Gas constant in kJ/mol/K."""
 
+COULOMB = 138.935458
+"""Coulomb constant in kJ/mol nm / e^2."""
+
 LENGTH_IN_NM = {"nm": 1.0, "angstrom": 0.1, "pm": 1e-3, "bohr": 0.0529177210903}
 ENERGY_IN_KJ_MOL = {"kJ/mol": 1.0, "kcal/mol": 4.184, "eV": 96.48533212331, "hartree": 2625.4996394799}
 MD_UNITS = {"length": "nm", "time": "ps", "mass": "amu", "energy": "kJ/mol", "temperature": "K", "charge": "e"}

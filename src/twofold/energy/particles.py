@@ -37,18 +37,30 @@ SOFTNESS = (0.02, 0.06, 0.2)
 """Widths of walls without noise, units of the chart."""
 
 
+class Bonds(NamedTuple):
+    """Pairs of particles, filled up with the number of particles, with their length and width in units of the chart."""
+
+    pairs: Int[Array, "bonds 2"]
+    length: Float[Array, " bonds"]
+    width: Float[Array, " bonds"]
+
+
 class Particles(NamedTuple):
     """What does not move: types (particles,), and where systems of different size share a batch which ones are real.
 
     neighbours: (particles, most) indices of those that may be within the cut-off, filled up with the number of
     particles (see `twofold.energy.neighbours`); None lets all see all. edges: of a periodic box, in the unit of the
-    coordinates, which are not scaled then; None is free space.
+    coordinates, which are not scaled then; None is free space. What only some terms of an energy ask for: charges,
+    elementary; excluded, pairs that do not see each other's charge, filled up like lists; bonds.
     """
 
     types: Int[Array, " particles"]
     real: Bool[Array, " particles"]
     neighbours: Int[Array, "particles most"] | None = None
     edges: Float[Array, " 3"] | None = None
+    charges: Float[Array, " particles"] | None = None
+    excluded: Int[Array, "pairs 2"] | None = None
+    bonds: Bonds | None = None
 
 
 class ParticleTypes(Fixed):
@@ -77,9 +89,7 @@ def pairs_of(x: Float[Array, "particles 3"], particles: Particles, cutoff: float
     else:
         padded = jnp.concatenate([x, jnp.zeros((1, 3), x.dtype)])
         other, real = padded[particles.neighbours], jnp.append(particles.real, False)[particles.neighbours]
-    step = other - x[:, None]
-    if particles.edges is not None:
-        step = step - particles.edges * jnp.round(step / particles.edges)
+    step = _nearest(other - x[:, None], particles)
     # a particle is its own partner in the dense table: a step of one keeps its gradient finite
     step = jnp.where(real[..., None], step, 1.0)
     distance = jnp.sqrt(jnp.sum(step**2, axis=-1) + SOFTEST)
@@ -87,6 +97,26 @@ def pairs_of(x: Float[Array, "particles 3"], particles: Particles, cutoff: float
     # one at contact, zero with two derivatives at the cut-off
     smooth = (1.0 - near) ** 3 * (1.0 + 3.0 * near + 6.0 * near**2)
     return Pairs(step / distance[..., None], distance, jnp.where(real & particles.real[:, None], smooth, 0.0))
+
+
+def steps_of(
+    x: Float[Array, "particles 3"], pairs: Int[Array, "pairs 2"], particles: Particles
+) -> Float[Array, "pairs 3"]:
+    """Vectors from the first to the second of each pair, between nearest images; ones where a pair is filled up."""
+    count = x.shape[0]
+    first, second = jnp.concatenate([x, jnp.zeros((1, 3), x.dtype)])[pairs.T]
+    return jnp.where(jnp.all(pairs < count, axis=-1)[:, None], _nearest(second - first, particles), 1.0)
+
+
+def _nearest(step: Float[Array, "... 3"], particles: Particles) -> Float[Array, "... 3"]:
+    if particles.edges is None:
+        return step
+    return step - particles.edges * jnp.round(step / particles.edges)
+
+
+def in_space(x: Float[Array, "particles axes"]) -> Float[Array, "particles 3"]:
+    """A plane lies in space."""
+    return jnp.pad(x, ((0, 0), (0, 3 - x.shape[1])))
 
 
 def radial_functions(distance: Float[Array, ...]) -> Float[Array, "... radial"]:
@@ -234,7 +264,7 @@ class ParticleEnergy(Energy):
         )
 
     def energy(self, system: System, x: Float[Array, "particles axes"], sigma: Float[Array, ""]) -> Float[Array, ""]:
-        x = jnp.pad(x, ((0, 0), (0, 3 - x.shape[1])))  # a plane lies in space
+        x = in_space(x)
         particles = self.molecule.particles if system is None else system
         free = particles.edges is None
         spread = 1.0 + sigma**2 if free else 1.0
