@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from twofold.cli.drawing import reweight, sample
 from twofold.cli.generate import ala2, reference
 from twofold.cli.soundness import Simulations, diagnose
 from twofold.errors import UserError
@@ -99,33 +100,6 @@ def fit(
         f"{report['seconds'] / 60:.1f} min; learned from {report['labels']}; sigma* = {model.sigma_star:.3g}. "
         f"Model in {out}"
     )
-
-
-def sample(
-    run: Annotated[Positional[Path], arg(help="folder of a run")],
-    /,
-    *,
-    out: Annotated[Path, arg(help="XTC or DCD; a PDB of the beads is written beside it")],
-    number: Annotated[int, arg(help="conformations")] = 10_000,
-    seed: Annotated[int, arg(help="seed")] = 0,
-    steps: Annotated[int, arg(help="steps from noise to structure")] = 100,
-    solver: Annotated[str, arg(help="sde (reverse diffusion) or ode (probability flow)")] = "sde",
-) -> None:
-    """Draw independent conformations.
-
-    Example: twofold sample run --number 10000 --out iid.xtc
-    """
-    from twofold import fitting
-    from twofold.cli.display import bar, console, sample_progress, samples_line
-    from twofold.files.atomic import check_target
-    from twofold.files.trajectories import check_suffix, write_samples
-
-    for path in (check_suffix(out), out.with_suffix(".pdb")):
-        check_target(path)
-    model = fitting.load(run)
-    with bar("sample") as update:
-        drawn = model.sample(number, seed=seed, steps=steps, solver=solver, progress=sample_progress(update))
-    console().print(samples_line(drawn, write_samples(out, drawn.positions, model.beads)))
 
 
 def simulate(
@@ -311,6 +285,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": sample,
     "simulate": simulate,
     "evaluate": evaluate,
+    "reweight": reweight,
     "diagnose": diagnose,
     "prepare": prepare,
     "demo": demo,
