@@ -16,6 +16,7 @@ from twofold.force_check import check_forces
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.catalogue import SYSTEMS
+from twofold.systems.convergence import cluster_convergence
 from twofold.tempering import at_temperature, sampling_temperature, worth_note
 from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
 from twofold.training.settings import ForceUse, TrainingSettings, load_settings
@@ -78,6 +79,8 @@ def fit(
                 f"{topology} sampled at {sampled_at:g} K", "no temperature, as it has its own", "leave it out"
             )
         training, unseen = system_split(str(topology), frames, held_out_fraction, chosen.seed)
+        if "cluster" in training.source:
+            progress(FitProgress("reading trajectories", note=cluster_convergence(training).sentence))
     else:
         training, unseen = read_split(
             topology,
