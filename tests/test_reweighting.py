@@ -20,6 +20,7 @@ from twofold.fitting import fit, load
 from twofold.model import Model
 from twofold.noise import NoiseSchedule
 from twofold.reweighting import known_system, reweight
+from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
 from twofold.systems.catalogue import SYSTEMS
 from twofold.units import thermal_energy
@@ -179,3 +180,13 @@ def test_poor_weights_and_old_files_only_when_asked_for(run, tmp_path, capsys):
     assert out.read_bytes() == before
     main([*common, "--overwrite"])
     assert json.loads(out.with_suffix(".json").read_text())["trusted"] is True
+
+
+def test_a_run_knows_its_system_by_its_data(tmp_path):
+    """Its energy is that of the landscape or the cluster; data of files have none."""
+    for name, source in (("mueller-brown", "landscape"), ("dw4", "cluster"), ("lj13", "cluster"), (None, "topology")):
+        folder = RunFolder(tmp_path / str(name))
+        folder.path.mkdir()
+        folder.write_config({"settings": {}, "source": {source: name or "protein.pdb"}})
+        found = known_system(folder.path)
+        assert (found.name if found else None) == name
