@@ -26,6 +26,7 @@ from twofold.analysis.observables import distances, torsions
 from twofold.ensemble import Ensemble
 from twofold.files.readers import read_trajectory
 from twofold.systems.clusters import CLUSTERS
+from twofold.systems.convergence import cluster_convergence
 
 THINNED = 10.0
 OPEN_NM = 2.62
@@ -207,9 +208,13 @@ def main(
     """Run the benchmark and print its table."""
     lines = header("Biased data", command_line())
     rows: list[tuple[Any, ...]] = []
+    notes: list[str] = []
     known = systems(data)
     for name in only:
         system = known[name]
+        if "cluster" in system.judges.source:
+            notes += [f"{name}: {cluster_convergence(system.judges).sentence}", ""]
+            print(notes[-2], flush=True)
         rows += floors(system, seeds)
         for labels in LABELS:
             for weighted in (False, True) if system.weighted else (False,):
@@ -221,6 +226,7 @@ def main(
         f"Counted are: {counted}. Mean ± standard error over {seeds} seeds (of the fit; of the data too where they are "
         "made by a known energy).",
         "",
+        *notes,
         *table(COLUMNS, rows),
     ]
     publish(lines, write)

@@ -21,7 +21,9 @@ from common import Folder, command_line, fit_once, header, publish, quantity, sc
 from jaxtyping import Array
 
 from twofold.model import Model
+from twofold.run_folder import RunFolder
 from twofold.systems.clusters import CLUSTERS, Cluster
+from twofold.systems.convergence import cluster_convergence
 from twofold.units import thermal_energy
 
 LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -155,6 +157,8 @@ def errors(model: Model, exact: list[tuple[np.ndarray, np.ndarray]]) -> list[flo
 def judged(name: str, out: Path, updates: int, batch: int, samples: int) -> list[str]:
     """Samples and simulation of a cluster by the mixture, trained longer, against reference chains."""
     model = fitted(name, out / "run", 10_000, 0, steps=updates, batch=batch)
+    chains = [cluster_convergence(part).sentence for part in RunFolder(out / "run").read_data()]
+    print("\n".join(chains), flush=True)
     simulation = {"replicas": 100, "length_ps": 200.0, "frame_ps": 2.0}
     metrics = scored(out, model, samples=samples, seed=0, simulation=simulation)
     rows = []
@@ -170,7 +174,7 @@ def judged(name: str, out: Path, updates: int, batch: int, samples: int) -> list
         f"{samples} samples, 100 replicas of 200 ps at sigma* = {sigma:.4f} nm, {moving['stable']} of "
         f"{moving['replicas']} stable. Targets: total variation and W1 at most twice the floor."
     )
-    return [f"## {name.upper()}: samples and simulation", "", lead, "", *table(RESULTS, rows)]
+    return [f"## {name.upper()}: samples and simulation", "", lead, "", *chains, "", *table(RESULTS, rows)]
 
 
 RESULTS = ("set", "quantity", "value", "error", "floor", "ratio")

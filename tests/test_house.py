@@ -14,7 +14,7 @@ ROOMS = (
     "architectures model",
     "training",
     "analysis",
-    "force_check fitting molecular_dynamics",
+    "force_check fitting molecular_dynamics reweighting tempering",
     "diagnosis",
     "report",
     "evaluation diagnosing",

@@ -16,6 +16,8 @@ from twofold.force_check import check_forces
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.catalogue import SYSTEMS
+from twofold.systems.convergence import cluster_convergence
+from twofold.tempering import at_temperature, sampling_temperature, worth_note
 from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
 from twofold.training.settings import ForceUse, TrainingSettings, load_settings
 
@@ -31,6 +33,7 @@ def fit(
     out: str | Path,
     beads: str | Path | None = None,
     temperature: float | None = None,
+    sampled_at: float | None = None,
     weights: str | Path | np.ndarray | None = None,
     forces: str | Path | None = None,
     held_out: Sequence[str | Path] = (),
@@ -51,6 +54,8 @@ def fit(
 
     topology, trajectories, beads, temperature (K), weights, stride, length_unit, energy_unit, molecule: as for
     `twofold.files.readers.read_trajectory`; or the name of a system of `twofold.systems`, of which `frames` are made.
+    sampled_at: K, of the simulation, where it is not `temperature`: frames then get the weights that they have at the
+    latter (see `twofold.tempering`), which takes the energies of all atoms.
     forces: a file with them (those of held-out trajectories last), or how those of the data are used: "auto" (beside
     the noise), "none" or "only".
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
@@ -69,7 +74,13 @@ def fit(
     RunFolder(Path(out)).check_new()
     progress(FitProgress("reading trajectories"))
     if is_system(topology):
+        if sampled_at is not None:
+            raise UserError(
+                f"{topology} sampled at {sampled_at:g} K", "no temperature, as it has its own", "leave it out"
+            )
         training, unseen = system_split(str(topology), frames, held_out_fraction, chosen.seed)
+        if "cluster" in training.source:
+            progress(FitProgress("reading trajectories", note=cluster_convergence(training).sentence))
     else:
         training, unseen = read_split(
             topology,
@@ -78,6 +89,7 @@ def fit(
             held_out_fraction,
             beads=beads,
             temperature=temperature,
+            sampled_at=sampled_at,
             weights=weights,
             forces=file,
             stride=stride,
@@ -85,6 +97,8 @@ def fit(
             energy_unit=energy_unit,
             molecule=molecule,
         )
+        if note := worth_note(training, unseen):
+            progress(FitProgress("weighting frames", note=note))
         if force_check and chosen.forces != "none" and training.forces is not None:
             progress(FitProgress("checking forces", note=check_forces(training).sentence))
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
@@ -107,9 +121,29 @@ def read_split(
     trajectories: str | Path | Sequence[str | Path],
     held_out: Sequence[str | Path],
     fraction: float = HELD_OUT,
+    *,
+    temperature: float | None = None,
+    sampled_at: float | None = None,
     **reading: Any,
 ) -> tuple[Ensemble, Ensemble]:
-    """Training and held-out frames of files; `held_out` files are the last trajectories of the whole."""
+    """Training and held-out frames of files; `held_out` files are the last trajectories of the whole.
+
+    temperature: K, of both parts. sampled_at: that of the simulation, if it is another.
+    """
+    reading["temperature"] = sampling_temperature(temperature, sampled_at)
+    seen, unseen = _read_parts(topology, trajectories, held_out, fraction, **reading)
+    if sampled_at is None or temperature is None:
+        return seen, unseen
+    return at_temperature(seen, temperature), at_temperature(unseen, temperature)
+
+
+def _read_parts(
+    topology: str | Path,
+    trajectories: str | Path | Sequence[str | Path],
+    held_out: Sequence[str | Path],
+    fraction: float,
+    **reading: Any,
+) -> tuple[Ensemble, Ensemble]:
     files = [trajectories] if isinstance(trajectories, str | Path) else list(trajectories)
     published = published_files(topology, [Path(file) for file in files])
     if held_out and published is not None:

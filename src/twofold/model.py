@@ -156,6 +156,12 @@ class Model:
             lambda frames: log_likelihood(self.network, self.chart, self.schedule, frames, **options), positions_nm
         )
 
+    def reweight(self, samples: Samples | np.ndarray, energies: np.ndarray, **options: Any) -> Any:
+        """Weights of samples of the flow for energies in kJ/mol; see `twofold.reweighting.reweight_model`."""
+        from twofold.reweighting import reweight_model
+
+        return reweight_model(self, samples, energies, **options)
+
     def simulate(self, out: str | Path, **options: Any) -> Any:
         """Langevin dynamics of replicas, streamed into `out`; see `twofold.molecular_dynamics.simulate_model`."""
         from twofold.molecular_dynamics import simulate_model

@@ -38,7 +38,8 @@ def test_help_names_all_commands(capsys):
     code, out, _ = leave(["--help"], capsys)
     assert code == 0
     assert all(
-        name in out for name in ("fit", "sample", "simulate", "evaluate", "prepare", "demo", "doctor", "reference")
+        name in out
+        for name in ("fit", "sample", "simulate", "evaluate", "reweight", "prepare", "demo", "doctor", "reference")
     )
 
 

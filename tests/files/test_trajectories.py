@@ -5,7 +5,7 @@ import pytest
 from files.test_atomic import little_space
 from twofold.beads import Beads
 from twofold.errors import UserError
-from twofold.files.trajectories import TrajectoryWriter, read_positions, write_pdb, write_samples, write_trajectory
+from twofold.files.trajectories import TrajectoryWriter, read_positions, write_pdb, write_trajectory
 
 ALANINES = 4
 
@@ -144,14 +144,3 @@ def test_xtc_refuses_what_it_cannot_hold_and_dcd_keeps_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
     write_trajectory(tmp_path / "a.dcd", frames, beads())
     assert np.isnan(read_positions(tmp_path / "a.dcd", beads())[3, 0, 0])
-
-
-def test_samples_that_are_not_finite_are_not_lost(tmp_path):
-    frames = positions()
-    assert write_samples(tmp_path / "a.xtc", frames, beads()) == tmp_path / "a.xtc"
-    frames[0, 0, 0] = np.nan
-    path = write_samples(tmp_path / "b.xtc", frames, beads())
-    assert path == tmp_path / "b.dcd"
-    kept = read_positions(path, beads())
-    np.testing.assert_array_equal(np.isnan(kept), np.isnan(frames))
-    assert "nan" not in (tmp_path / "b.pdb").read_text()

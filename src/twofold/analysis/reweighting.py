@@ -39,8 +39,7 @@ class Reweighting:
 
     pareto_k: shape of the weights' tail; infinite where a few frames carry all weight. threshold: largest shape that is
     good enough for this number of frames. effective_size: of Kish, the number of equal weights that give a mean the
-    same variance. perplexity: exponential of the entropy, the frames that share the weight; `ln(frames / perplexity)`
-    estimates the divergence of the target from the samples, KL(target, samples) in nats. log_mean: logarithm of the
+    same variance. perplexity: exponential of the entropy, the frames that share the weight. log_mean: logarithm of the
     mean weight, which is ln of the integral of exp(-U/kT) where the density of the samples is normalised.
     """
 
@@ -53,6 +52,11 @@ class Reweighting:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    @property
+    def divergence(self) -> float:
+        """Estimate of KL(target, samples) in nats, `ln(frames / perplexity)`."""
+        return float(np.log(len(self) / self.perplexity))
 
 
 def importance_weights(energies: ArrayLike, temperature: float, log_likelihood: ArrayLike) -> np.ndarray:
@@ -93,8 +97,8 @@ def reweight(
         perplexity=float(np.exp(-np.sum(used * np.log(used)))),
         log_mean=float(largest + np.log(weights.mean())),
     )
-    if not force:
-        _judge(result, least)
+    if not force and (wrong := objection(result, least)) is not None:
+        raise wrong
     return result
 
 
@@ -111,22 +115,23 @@ def _check(logs: np.ndarray, independent: float | None) -> None:
         raise UserError(f"{independent:g} independent frames", f"{LEAST_FRAMES} to {len(logs)}, the number of frames")
 
 
-def _judge(result: Reweighting, least: float) -> None:
-    """Raises UserError for weights that are worth too little."""
+def objection(result: Reweighting, least: float = LEAST_SIZE) -> UserError | None:
+    """Why weights are worth too little, as an error that may be raised; None where they can be trusted."""
     do = "draw more samples, fit the model longer, or reweight to an energy closer to that of the data"
     if result.pareto_k > result.threshold:
-        raise UserError(
+        return UserError(
             f"the largest weights are too large: their Pareto shape is {result.pareto_k:.2f}, so that a few frames "
             "decide every average and frames that matter more are likely to be missing",
             f"at most {result.threshold:.2f} for {len(result)} frames",
             do,
         )
     if result.effective_size < least:
-        raise UserError(
+        return UserError(
             f"after reweighting {len(result)} frames are worth {result.effective_size:.0f}",
             f"at least {least:g}",
             do,
         )
+    return None
 
 
 def tail_length(frames: int, independent: float) -> int:

@@ -8,14 +8,18 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from twofold.cli.drawing import reweight, sample
 from twofold.cli.generate import ala2, reference
-from twofold.cli.soundness import Simulations, diagnose
+from twofold.cli.soundness import diagnose, evaluate
 from twofold.errors import UserError
 
 Files = Positional[tuple[Path, ...]]
 BeadChoice = Annotated[
     str | None,
     arg(help="ca, backbone, backbone+cb, heavy, all, a selection or a YAML file (backbone; all without a topology)"),
+]
+SampledAt = Annotated[
+    float | None, arg(help="K, of the simulation, if not --temperature (energies of all atoms give weights)")
 ]
 Molecule = Annotated[str | None, arg(help="which one of an HDF5 file of many, like those of SPICE")]
 
@@ -31,6 +35,7 @@ def fit(
     out: Annotated[Path, arg(help="new folder of the run")],
     beads: BeadChoice = None,
     temperature: Annotated[float | None, arg(help="of the simulation, K")] = None,
+    sampled_at: SampledAt = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
     frames: Annotated[int, arg(help="to make of a system, like mueller-brown or lj13")] = 100_000,
@@ -71,6 +76,7 @@ def fit(
                 out=out,
                 beads=beads,
                 temperature=temperature,
+                sampled_at=sampled_at,
                 weights=weights,
                 held_out=held_out,
                 held_out_fraction=held_out_fraction,
@@ -99,33 +105,6 @@ def fit(
         f"{report['seconds'] / 60:.1f} min; learned from {report['labels']}; sigma* = {model.sigma_star:.3g}. "
         f"Model in {out}"
     )
-
-
-def sample(
-    run: Annotated[Positional[Path], arg(help="folder of a run")],
-    /,
-    *,
-    out: Annotated[Path, arg(help="XTC or DCD; a PDB of the beads is written beside it")],
-    number: Annotated[int, arg(help="conformations")] = 10_000,
-    seed: Annotated[int, arg(help="seed")] = 0,
-    steps: Annotated[int, arg(help="steps from noise to structure")] = 100,
-    solver: Annotated[str, arg(help="sde (reverse diffusion) or ode (probability flow)")] = "sde",
-) -> None:
-    """Draw independent conformations.
-
-    Example: twofold sample run --number 10000 --out iid.xtc
-    """
-    from twofold import fitting
-    from twofold.cli.display import bar, console, sample_progress, samples_line
-    from twofold.files.atomic import check_target
-    from twofold.files.trajectories import check_suffix, write_samples
-
-    for path in (check_suffix(out), out.with_suffix(".pdb")):
-        check_target(path)
-    model = fitting.load(run)
-    with bar("sample") as update:
-        drawn = model.sample(number, seed=seed, steps=steps, solver=solver, progress=sample_progress(update))
-    console().print(samples_line(drawn, write_samples(out, drawn.positions, model.beads)))
 
 
 def simulate(
@@ -198,46 +177,6 @@ def _level(text: str) -> float | None:
         raise UserError(f"sigma {text!r}", "a number in units of the chart, or auto") from error
 
 
-def evaluate(
-    run: Annotated[Positional[Path], arg(help="folder of a run")],
-    /,
-    *,
-    out: Annotated[Path, arg(help="folder for metrics.json and report.html")],
-    samples: Annotated[Path | None, arg(help="what twofold sample wrote")] = None,
-    simulation: Annotated[Simulations, arg(help="what twofold simulate wrote; may be repeated")] = (),
-    reference: Annotated[tuple[Path, ...], arg(help="topology and trajectories (the part that was held out)")] = (),
-    reference_weights: Annotated[Path | None, arg(help="weights of the reference")] = None,
-    reference_stride: Annotated[int, arg(help="keep every n-th frame of the reference")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays or dumps in --reference")] = None,
-    bins: Annotated[int, arg(help="bins of a torsion")] = 60,
-    diagnose: Annotated[bool, arg(help="add what twofold diagnose finds to the report")] = False,
-    overwrite: Annotated[bool, arg(help="replace an older evaluation in --out")] = False,
-) -> None:
-    """Compare samples and simulation with a reference and write the report.
-
-    Example: twofold evaluate run --samples iid.xtc --simulation md.xtc --out evaluation
-    """
-    from twofold import evaluation
-    from twofold.cli.display import console, evaluation_table
-
-    with console().status("comparing with the reference"):
-        judged = evaluation.evaluate(
-            run,
-            out=out,
-            samples=samples,
-            simulation=simulation,
-            reference=reference,
-            reference_weights=reference_weights,
-            reference_stride=reference_stride,
-            length_unit=length_unit,
-            bins=bins,
-            diagnose=diagnose,
-            overwrite=overwrite,
-        )
-    console().print(evaluation_table(judged.evaluation))
-    console().print(f"Open {judged.report} in a browser; all numbers are in {judged.metrics}")
-
-
 def prepare(
     topology: Annotated[Positional[Path], arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, HDF5")],
     trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy, npz, ... (docs/formats.md)")] = (),
@@ -245,6 +184,7 @@ def prepare(
     *,
     out: Annotated[Path, arg(help="data.h5, which twofold fit accepts in place of files")],
     temperature: Annotated[float, arg(help="of the simulation, K")],
+    sampled_at: SampledAt = None,
     beads: BeadChoice = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
@@ -261,13 +201,14 @@ def prepare(
     from twofold.files.atomic import check_target
     from twofold.files.readers import read_trajectory
     from twofold.files.store import write_ensembles
+    from twofold.tempering import at_temperature, sampling_temperature
 
     check_target(out)
     ensemble = read_trajectory(
         topology,
         trajectory,
         beads=beads,
-        temperature=temperature,
+        temperature=sampling_temperature(temperature, sampled_at),
         weights=weights,
         stride=stride,
         length_unit=length_unit,
@@ -275,10 +216,12 @@ def prepare(
         molecule=molecule,
         forces=forces,
     )
+    ensemble = ensemble if sampled_at is None else at_temperature(ensemble, temperature)
     if len(ensemble) < 2:
         raise UserError("one frame", "at least two; a fit takes 50 and more", "give the whole trajectory")
     write_ensembles(out, ensemble)
-    console().print(f"{len(ensemble)} frames of {len(ensemble.beads)} beads in {out}")
+    worth = "" if sampled_at is None else f", worth {ensemble.effective_size:.0f} at {temperature:g} K,"
+    console().print(f"{len(ensemble)} frames of {len(ensemble.beads)} beads{worth} in {out}")
 
 
 def demo(
@@ -311,6 +254,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": sample,
     "simulate": simulate,
     "evaluate": evaluate,
+    "reweight": reweight,
     "diagnose": diagnose,
     "prepare": prepare,
     "demo": demo,

@@ -81,6 +81,16 @@ def samples_line(drawn: Any, path: Any) -> str:
     )
 
 
+def weights_line(found: Any) -> str:
+    """What weights are worth, whether they can be trusted, and where they are."""
+    weights = found.weights
+    return (
+        f"{len(weights)} samples are worth {weights.effective_size:.0f} (Kish); Pareto shape {weights.pareto_k:.2f}, "
+        f"at most {weights.threshold:.2f}; KL(target, samples) about {weights.divergence:.2f} nats: {found.verdict}. "
+        f"Weights in {found.path}, all numbers in {found.summary}"
+    )
+
+
 def simulation_progress(update: Callable[[float, float, str], None]) -> Callable[[Any], None]:
     """Shows the progress of a simulation on a bar."""
 

@@ -14,6 +14,7 @@ from twofold.errors import UserError
 from twofold.files.checks import fingerprint
 from twofold.files.elements import check_distances, molecule_topology
 from twofold.files.frames import load_topology
+from twofold.files.parts import LEFT_OUT
 from twofold.force_mapping import fitted_map, is_every_atom
 from twofold.mapping import Mapping, build_mapping
 
@@ -124,6 +125,7 @@ class LabelledFrames:
                 "mapping": mapping.description,
                 "stride": int(stride),
                 "data": self.about,
+                **_energy_notes(kept.energies is not None and not is_every_atom(mapping)),
             },
         )
 
@@ -164,6 +166,10 @@ class LabelledFrames:
             result.append({"file": str(path), "frames": frames, "runs": len(runs - seen), "fingerprint": check})
             seen |= runs
         return result
+
+
+def _energy_notes(left_out: bool) -> dict[str, Any]:
+    return {"energies": f"{LEFT_OUT}: the beads are a part of the atoms"} if left_out else {}
 
 
 def labelled(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 LEFT_OUT = "left out"
-"""How the source of an ensemble begins what it says of forces that were not read."""
+"""How the source of an ensemble begins what it says of forces and energies that are not in it."""
 
 
 @dataclass(frozen=True)

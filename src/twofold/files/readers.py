@@ -149,7 +149,9 @@ def _stored(path: Path, temperature: float | None, stride: int, **others: Any) -
     ensemble = ensembles[0] if len(ensembles) == 1 else concatenate(ensembles)
     if temperature is not None and check_temperature(temperature) != ensemble.temperature:
         raise UserError(
-            f"temperature {temperature:g} K for {path}", f"{ensemble.temperature:g} K, as it says", "leave it out"
+            f"temperature {temperature:g} K for {path}",
+            f"{ensemble.temperature:g} K, as it says",
+            f"leave it out, or weight the frames anew with --sampled-at {ensemble.temperature:g}",
         )
     if stride == 1:
         return ensemble

@@ -123,15 +123,6 @@ def write_trajectory(
         writer.write(positions, time_ps, box)
 
 
-def write_samples(path: str | Path, positions: np.ndarray, beads: Beads) -> Path:
-    """As `write_trajectory`; gives the path, that of a DCD in place of an XTC, which holds finite frames alone."""
-    path = Path(path)
-    if not np.isfinite(positions).all():
-        path = path.with_suffix(".dcd")
-    write_trajectory(path, positions, beads)
-    return path
-
-
 def read_positions(path: str | Path, beads: Beads | int) -> np.ndarray:
     """Positions (frames, beads, 3) float32, nm, of a trajectory of beads (XTC, DCD, PDB and others).
 

@@ -42,6 +42,15 @@ class Samples:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def about(self) -> dict[str, Any]:
+        """All but the positions, JSON-able."""
+        return {
+            "number": len(self),
+            "not_finite": self.not_finite,
+            "outside": self.outside,
+            "settings": self.settings,
+        }
+
 
 def draw_samples(
     network: Energy,

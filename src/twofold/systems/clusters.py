@@ -67,15 +67,6 @@ class Cluster(KnownSystem):
             trajectory=chain_of(number), frame_ps=self.frame_ps, source=source,
         )  # fmt: skip
 
-    def energies(self, positions: np.ndarray) -> np.ndarray:
-        """Energies in kT (frames,) of positions (frames, particles, 3) in nm."""
-        return np.asarray(_energies(self, jnp.asarray(positions, jnp.float32)), np.float64) / self.thermal
-
-
-@eqx.filter_jit
-def _energies(system: KnownSystem, positions: Array) -> Array:
-    return jax.lax.map(system.energy, positions, batch_size=1024)
-
 
 @eqx.filter_jit
 def _forces(system: KnownSystem, positions: Array) -> Array:

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -50,3 +52,12 @@ class KnownSystem(eqx.Module):
     @abstractmethod
     def ensemble(self, number: int, seed: int) -> Ensemble:
         """`number` reference frames."""
+
+    def energies(self, positions: np.ndarray) -> np.ndarray:
+        """Energies in kT (frames,), float64, of positions (frames, beads, 3) in nm."""
+        return np.asarray(_energies(self, jnp.asarray(positions, jnp.float32)), np.float64) / self.thermal
+
+
+@eqx.filter_jit
+def _energies(system: KnownSystem, positions: Array) -> Array:
+    return jax.lax.map(system.energy, positions, batch_size=1024)
