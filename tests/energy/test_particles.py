@@ -29,8 +29,18 @@ def x():
     return jax.random.normal(jax.random.key(2), (len(TYPES), 3))
 
 
+@eqx.filter_jit
+def compiled(energy, particles, x, sigma):
+    return energy.energy(particles, x, sigma)
+
+
+@eqx.filter_jit
+def slope(energy, particles, x, sigma=SIGMA):
+    return jax.grad(energy.energy, argnums=1)(particles, x, sigma)
+
+
 def of(energy, x, particles=None, sigma=SIGMA):
-    return float(energy.energy(particles, x, sigma))
+    return float(compiled(energy, particles, x, sigma))
 
 
 def test_turning_shifting_and_exchanging_like_particles_change_nothing(energy, x):
@@ -58,7 +68,7 @@ def full_list(count):
 def test_a_list_of_neighbours_gives_what_all_pairs_give(energy, x):
     particles = Particles(jnp.asarray(TYPES), jnp.ones(len(TYPES), bool), full_list(len(TYPES)))
     assert of(energy, x, particles) == pytest.approx(of(energy, x), rel=1e-5)
-    forces = [jax.grad(energy.energy, argnums=1)(system, x, SIGMA) for system in (particles, None)]
+    forces = [slope(energy, system, x) for system in (particles, None)]
     np.testing.assert_allclose(*forces, rtol=1e-3, atol=1e-4)
 
 
@@ -69,7 +79,7 @@ def test_padding_counts_for_nothing(energy, x, listed):
     types, real = jnp.append(jnp.asarray(TYPES), jnp.array([0, 1, 1])), jnp.arange(count) < len(TYPES)
     particles = Particles(types, real, full_list(count) if listed else None)
     assert of(energy, padded, particles) == pytest.approx(of(energy, x), rel=1e-5)
-    force = jax.grad(energy.energy, argnums=1)(particles, padded, SIGMA)
+    force = slope(energy, particles, padded)
     assert jnp.all(force[len(TYPES) :] == 0)
 
 
@@ -108,7 +118,7 @@ def test_walls_rise_towards_contact(x):
 
 
 def test_coinciding_particles_have_finite_forces(energy):
-    assert jnp.isfinite(jax.grad(energy.energy, argnums=1)(None, jnp.zeros((6, 3)), SIGMA)).all()
+    assert jnp.isfinite(slope(energy, None, jnp.zeros((6, 3)))).all()
 
 
 def test_contacts_are_the_least_distances_of_types():

@@ -19,6 +19,7 @@ from twofold.errors import UserError
 from twofold.files.store import write_ensembles
 from twofold.model import Model
 from twofold.run_folder import RunFolder
+from twofold.systems.toys import LANDSCAPES
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
 from twofold.training.fit import Interrupted, fit_ensembles, resume_fit
 from twofold.training.settings import TrainingSettings
@@ -150,10 +151,12 @@ def wait_for(ready, process, seconds=180.0):
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory, chain_ensemble):
+def workplace(tmp_path_factory):
+    """A data set and settings; a particle compiles in half the time of a molecule, so the residual can be on."""
     folder = tmp_path_factory.mktemp("resume")
-    write_ensembles(folder / "data.h5", chain_ensemble)
-    settings = TINY | {"steps": 300, "chunk": 10, "checkpoint_seconds": 0.001}
+    write_ensembles(folder / "data.h5", LANDSCAPES["double-well-2d"].ensemble(1200, 0))
+    settings = TINY | {"architecture": "flat", "fokker_planck": 1.0, "fokker_planck_every": 4}
+    settings |= {"steps": 300, "chunk": 10, "checkpoint_seconds": 0.001}
     (folder / "fit.yaml").write_text(json.dumps(settings))
     return folder
 

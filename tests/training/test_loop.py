@@ -136,20 +136,3 @@ def test_trainer_keeps_the_structure_of_the_model(data):
     assert eqx.tree_equal(whole, model)
     assert isinstance(data, TrainingData)
     assert float(data.cumulative[-1]) == 1.0
-
-
-def test_a_term_that_is_looked_at_every_few_updates_does_not_mind_where_a_run_is_cut(data):
-    # with a factor of one it would diffuse as it should whatever its widths are
-    model = Widths(jnp.zeros(3), Scale(jnp.float32(0.5)))
-    trainer = trainer_of(model, batch=64, fokker_planck=1.0, fokker_planck_every=4)
-
-    def after(*parts):
-        state = trainer.initial(trainer.frozen, jax.random.key(2))
-        for steps in parts:
-            state, _ = trainer.many(steps)(state, data)
-        return np.asarray(state.parameters.logarithm)
-
-    np.testing.assert_array_equal(after(6, 6), after(2, 2, 2, 2, 2, 2))
-    without = trainer_of(trainer.frozen, batch=64, fokker_planck=0.0)
-    state, _ = without.many(6)(without.initial(trainer.frozen, jax.random.key(2)), data)
-    assert not np.array_equal(after(6), np.asarray(state.parameters.logarithm))
