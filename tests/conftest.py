@@ -1,6 +1,8 @@
 """Tiny molecules, one short fit and one model that many tests share."""
 
-from contextlib import contextmanager
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -14,29 +16,26 @@ from twofold.simulation.region import Region
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
 
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
+"""Programs are compiled in a third of the time, which is what nearly all time of the tests goes into."""
+
+
+def pytest_configure():
+    """Compile quickly rather than well, also in processes that tests start, unless the environment says otherwise."""
+    if QUICK.keys() & os.environ.keys():
+        return
+    # XLA ends a process for a flag that its version does not know
+    ask = [sys.executable, "-c", "import jax; jax.devices()"]
+    known = subprocess.run(ask, env=os.environ | QUICK, capture_output=True, check=False).returncode == 0
+    os.environ.update(QUICK if known else {**QUICK, "XLA_FLAGS": ""})
+    jax.config.update("jax_disable_most_optimizations", True)
+
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_code():
     """Compiled code is dropped after each file: kept, it grows to gigabytes."""
     yield
     jax.clear_caches()
-
-
-@contextmanager
-def plainer_programs():
-    """What is compiled meanwhile, also by processes that are started, is optimised less, which takes half the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        jax.config.update("jax_disable_most_optimizations", True)
-        yield
-        jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module")
-def quick_compiler():
-    """For tests whose time goes into compiling, with few numbers to compute."""
-    with plainer_programs():
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +71,5 @@ def fitted_run(tmp_path_factory, chain_ensemble) -> Path:
     """Folder of a run of forty steps on the chain."""
     folder = tmp_path_factory.mktemp("fit") / "run"
     training, held_out = chain_ensemble.select(np.arange(900)), chain_ensemble.select(np.arange(900, 1200))
-    with plainer_programs():
-        fit_ensembles(training, held_out, folder, TrainingSettings(**synthetic.TINY))
+    fit_ensembles(training, held_out, folder, TrainingSettings(**synthetic.TINY))
     return folder

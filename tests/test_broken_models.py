@@ -18,8 +18,6 @@ from twofold.simulation.force_field import energies_and_forces
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 ENOUGH = synthetic.TINY | {"steps": 400, "chunk": 100, "warmup": 20, "learning_rate": 4e-3}
 """Settings of the shortest fit that passes."""
 

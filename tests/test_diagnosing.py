@@ -21,8 +21,6 @@ from twofold.errors import UserError
 from twofold.simulation.region import Region
 from twofold.systems.catalogue import SYSTEMS
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 FEW = {"frames": 32, "replicas": 16}
 
 

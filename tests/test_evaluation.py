@@ -13,8 +13,6 @@ from twofold.evaluation import _read_reference, _selection, evaluate
 from twofold.files.readers import read_trajectory
 from twofold.files.trajectories import write_trajectory
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 
 def strict(text):
     """JSON as browsers read it: no NaN, no Infinity."""

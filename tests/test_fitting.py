@@ -8,8 +8,6 @@ from twofold.errors import UserError
 from twofold.fitting import fit, load, read_split
 from twofold.units import thermal_energy
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 READING = {"beads": "backbone", "temperature": 300.0}
 
 

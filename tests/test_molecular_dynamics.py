@@ -21,8 +21,6 @@ from twofold.molecular_dynamics import (
 )
 from twofold.simulation.record import Record
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 OPTIONS = {"replicas": 4, "timestep_fs": 2.0, "frame_ps": 0.05, "seed": 3}
 
 

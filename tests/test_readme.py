@@ -26,7 +26,6 @@ def code_blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.skipif(not packaged_data(), reason="the packaged trajectories are not installed")
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -14,8 +14,6 @@ from twofold.cli import commands, main
 from twofold.files.store import read_ensembles, write_ensembles
 from twofold.files.trajectories import read_positions
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 NAMES = [[name] for name in commands.COMMANDS] + [["reference", "ala2"]]
 
 

@@ -215,7 +215,6 @@ SMALL = {"width": 8, "depth": 1, "batch": 64, "steps": 10, "chunk": 5, "warmup":
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compiler")
 def test_a_fit_with_experts(tmp_path):
     """From settings to a stored model that simulates with one expert, with a plain score and the residual on top."""
     landscape = LANDSCAPES["double-well-2d"]

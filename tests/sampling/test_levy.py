@@ -119,7 +119,6 @@ def test_there_is_no_force_field():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compiler")
 def test_a_fit_with_heavy_tails_and_a_published_schedule(tmp_path):
     """From settings to a stored model that samples and refuses to simulate."""
     landscape = LANDSCAPES["double-well-2d"]

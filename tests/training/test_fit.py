@@ -24,8 +24,6 @@ from twofold.training.checkpoint import load_checkpoint, save_checkpoint
 from twofold.training.fit import Interrupted, fit_ensembles, resume_fit
 from twofold.training.settings import TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 
 @pytest.fixture(scope="module")
 def parts(chain_ensemble):

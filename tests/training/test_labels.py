@@ -20,8 +20,6 @@ from twofold.training.labels import (
 )
 from twofold.units import thermal_energy
 
-pytestmark = pytest.mark.usefixtures("quick_compiler")
-
 
 @pytest.fixture(scope="module")
 def cluster():
