@@ -21,7 +21,7 @@ SAMPLES = 20_000
 RUNS: dict[str, dict[str, Any]] = {
     "simulation.xtc": {"replicas": 200, "length_ps": 200.0},
     "simulation-one-basin.xtc": {
-        "replicas": 40, "length_ps": 1500.0, "frame_ps": 0.5, "start_basin": "phi<0", "exchange": 4,
+        "replicas": 40, "length_ps": 1000.0, "frame_ps": 0.5, "start_basin": "phi<0", "exchange": 4,
     },
 }  # fmt: skip
 """One run from samples, one that has to find the rare basin by itself, helped by copies at larger noise."""
