@@ -15,6 +15,7 @@ from twofold.cli.display import (
     simulation_lines,
     simulation_progress,
 )
+from twofold.cli.drawing import written
 from twofold.errors import UserError
 
 SAMPLES = 20_000
@@ -32,7 +33,6 @@ TIMESTEP_FS = 4.0
 def run_demo(out: Path, minutes: float, seed: int) -> None:
     """Fit for `minutes`, sample, simulate from samples and from one basin, evaluate; all into the new folder `out`."""
     from twofold import evaluation, fitting, packaged
-    from twofold.files.samples import write_samples
     from twofold.interrupt import stop_requested
     from twofold.training.fit import Interrupted
 
@@ -61,8 +61,7 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
     say("[bold]2. Sample[/]  independent conformations, straight from noise")
     with bar("   sample") as update:
         drawn = model.sample(SAMPLES, seed=seed, progress=sample_progress(update))
-    about = {"model": model.identity} | drawn.about()
-    samples = write_samples(out / "samples.xtc", drawn.positions, model.beads, about)
+    samples = written(out / "samples.xtc", drawn, model)
     say(f"   {samples_line(drawn, samples)}")
     say("[bold]3. Simulate[/]  the same model as a force field, once from samples and once from one basin")
     for name, settings in RUNS.items():

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from twofold.model import Model
+    from twofold.sampling.draw import Samples
 
 
 def sample(
@@ -26,14 +30,20 @@ def sample(
     """
     from twofold import fitting
     from twofold.cli.display import bar, console, sample_progress, samples_line
-    from twofold.files.samples import check_samples_target, write_samples
+    from twofold.files.samples import check_samples_target
 
     check_samples_target(out)
     model = fitting.load(run)
     with bar("sample") as update:
         drawn = model.sample(number, seed=seed, steps=steps, solver=solver, progress=sample_progress(update))
-    about = {"model": model.identity} | drawn.about()
-    console().print(samples_line(drawn, write_samples(out, drawn.positions, model.beads, about)))
+    console().print(samples_line(drawn, written(out, drawn, model)))
+
+
+def written(out: Path, drawn: Samples, model: Model) -> Path:
+    """Where samples of a model were written, with what says how they were drawn beside them."""
+    from twofold.files.samples import write_samples
+
+    return write_samples(out, drawn.positions, model.beads, {"model": model.identity} | drawn.about())
 
 
 def reweight(

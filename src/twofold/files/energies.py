@@ -10,7 +10,7 @@ import numpy as np
 from twofold.errors import UserError
 from twofold.files.arrays import needed_unit
 from twofold.files.checks import check_file
-from twofold.files.numpy_files import first_of, load_archive, load_array
+from twofold.files.numpy_files import first_of, load_archive, load_numbers
 from twofold.units import energy_factor
 
 ENERGY_KEYS = ("energies", "energy", "E")
@@ -23,12 +23,8 @@ def read_energies(path: str | Path, energy_unit: str | None = None) -> np.ndarra
     damaged or holds something else.
     """
     path = check_file(Path(path))
-    kind = path.suffix.lower()
-    content: dict[str, Any] = load_archive(path) if kind == ".npz" else {}
-    try:
-        values = first_of(content, ENERGY_KEYS) if content else load_array(path) if kind == ".npy" else np.loadtxt(path)
-    except ValueError as error:
-        raise UserError(f"{path} is not a list of numbers ({error})", "one energy a line", "mend the file") from error
+    content: dict[str, Any] = load_archive(path) if path.suffix.lower() == ".npz" else {}
+    values = first_of(content, ENERGY_KEYS) if content else load_numbers(path, "energy")
     if values is None or values.ndim != 1 or values.dtype.kind not in "fiu":
         found = f"arrays {', '.join(content)}" if values is None else f"energies of shape {values.shape}"
         raise UserError(f"{path} with {found}", "energies of shape (frames,)", "check the file")

@@ -26,6 +26,14 @@ def load_array(path: Path) -> np.ndarray:
         ) from error
 
 
+def load_numbers(path: Path, what: str) -> np.ndarray:
+    """The array of a .npy, or of a text of numbers. Raises UserError, which asks for one `what` a line, for others."""
+    try:
+        return load_array(path) if path.suffix.lower() == ".npy" else np.loadtxt(path, dtype=np.float64)
+    except ValueError as error:
+        raise UserError(f"{path} is not a list of numbers ({error})", f"one {what} a line", "mend the file") from error
+
+
 def load_archive(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a .npz. Raises UserError when it is damaged or of another kind."""
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from twofold.errors import UserError
 from twofold.files.checks import check_file
-from twofold.files.numpy_files import first_of, load_archive, load_array
+from twofold.files.numpy_files import first_of, load_archive, load_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,7 @@ def read_weights(path: str | Path) -> Weights:
     The name of a .npy or text file that holds logarithms contains "log_weight".
     """
     path = check_file(Path(path))
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         content = load_archive(path)
         found = weights_in(content)
         if found is None and len(content) == 1:
@@ -53,12 +52,7 @@ def read_weights(path: str | Path) -> Weights:
         if found is None:
             raise UserError(f"{path} with arrays {', '.join(content)}", "one named weights or log_weight")
     else:
-        try:
-            values = load_array(path) if suffix == ".npy" else np.loadtxt(path, dtype=np.float64)
-        except ValueError as error:
-            raise UserError(
-                f"{path} is not a list of numbers ({error})", "one weight a line", "mend the file"
-            ) from error
+        values = load_numbers(path, "weight")
         found = Weights(np.asarray(values, dtype=np.float64), "log_weight" in path.stem.lower())
     if found.values.ndim != 1:
         raise UserError(f"{path} with weights of shape {found.values.shape}", "one weight for each frame")
