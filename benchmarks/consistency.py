@@ -9,6 +9,7 @@ no news about populations: nothing crosses its barrier of 25 kT, so they are rea
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,6 +146,11 @@ def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) ->
     system, run = SYSTEMS[name], folder / "run"
     settings = {k: getattr(system, k) if v == "SYSTEM" else v for k, v in method.settings.items()}
     settings |= {"steps": round(scale * system.steps), "seed": seed}
+    same = [label for label, other in METHODS.items() if other.settings == method.settings]
+    fitted = folder.with_name(f"{same[0].replace(' ', '-')}-{seed}") / "run"
+    if fitted.is_dir() and not run.is_dir():
+        # these methods part where they simulate
+        shutil.copytree(fitted, run)
     model = fit_ala2(run, **settings) if name == "ala2" else fit_landscape(name, run, system.frames, settings)
     simulation = {
         "replicas": system.replicas,

@@ -49,8 +49,8 @@ class Score(NamedTuple):
 
 
 @eqx.filter_jit
-def _train(trainer: Trainer, data: Any, state: Any) -> Any:
-    return jax.lax.scan(lambda carry, _: trainer.step(carry, data), state, length=trainer.settings.steps)
+def _train(trainer: Trainer, data: Any, state: Any, steps: int) -> Any:
+    return jax.lax.scan(lambda carry, _: trainer.step(carry, data), state, length=steps)
 
 
 def _left(points: np.ndarray) -> float:
@@ -76,9 +76,9 @@ def one(size: int, stability: float, seed: int, steps: int, samples: int) -> Sco
         weight_decay=built.recipe.weight_decay,
         stability=stability,
     )
-    trainer = Trainer(built.energy, built.chart, None, built.schedule, settings)
+    trainer = Trainer(built.energy, built.chart, None, built.schedule, settings, steps=steps)
     data = training_data(built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
-    state, _ = _train(trainer, data, trainer.initial(built.energy, jax.random.key(seed + 100)))
+    state, _ = _train(trainer, data, trainer.initial(built.energy, jax.random.key(seed + 100)), steps)
     # the box of the data for Gaussian noise as well, so that the tails are all that differs
     box = jnp.min(data.coordinates, axis=0), jnp.max(data.coordinates, axis=0)
     network = FractionalEnergy(trainer.model(state.average), stability, *box)

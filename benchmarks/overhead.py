@@ -72,8 +72,8 @@ def frames_of(name: str) -> Ensemble:
 def timed(training: Ensemble, weight: float | None, updates: int, rounds: int) -> Any:
     """A function that makes `updates` more updates and says how long they took."""
     built = architectures.build("auto", training, jax.random.key(0))
-    asked = load_settings(None, steps=updates * (rounds + 1), fokker_planck=weight)
-    trainer = Trainer(built.energy, built.chart, None, built.schedule, with_recipe(asked, built))
+    settings = with_recipe(load_settings(None, fokker_planck=weight), built)
+    trainer = Trainer(built.energy, built.chart, None, built.schedule, settings, steps=updates * (rounds + 1))
     data = training_data(built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
     many = trainer.many(updates)
     state, _ = jax.block_until_ready(many(trainer.initial(built.energy, jax.random.key(1)), data))

@@ -40,8 +40,9 @@ def data():
 
 
 def trainer_of(model, **changes):
-    values = {"steps": 200, "batch": 512, "optimiser": "adam", "learning_rate": 0.05, "warmup": 10, "softening": 0.05}
-    return Trainer(model, Line(3), None, NoiseSchedule(0.02, 5.0), TrainingSettings(**(values | changes)))
+    values = {"batch": 512, "optimiser": "adam", "learning_rate": 0.05, "warmup": 10, "softening": 0.05}
+    settings = TrainingSettings(**(values | changes))
+    return Trainer(model, Line(3), None, NoiseSchedule(0.02, 5.0), settings, steps=200)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +112,8 @@ def test_a_weight_of_one_frame_is_that_frame():
 
 @pytest.mark.parametrize("optimiser", ["adam"])
 def test_learning_rate_warms_up_and_falls_as_a_cosine(optimiser):
-    settings = TrainingSettings(steps=200, warmup=15, learning_rate=0.01, optimiser=optimiser)
-    rule = build_optimiser(settings)
+    settings = TrainingSettings(warmup=15, learning_rate=0.01, optimiser=optimiser)
+    rule = build_optimiser(settings, 200)
 
     def step(state, _):
         # a gradient that never changes: the update of Adam is the learning rate
@@ -136,3 +137,23 @@ def test_trainer_keeps_the_structure_of_the_model(data):
     assert eqx.tree_equal(whole, model)
     assert isinstance(data, TrainingData)
     assert float(data.cumulative[-1]) == 1.0
+
+
+def test_runs_of_any_length_share_compiled_code(data):
+    traces = []
+
+    class Counted(Widths):
+        def energy(self, system, x, sigma):
+            traces.append(sigma)
+            return super().energy(system, x, sigma)
+
+    model = Counted(jnp.zeros(3), Scale(jnp.float32(1.0)))
+    shorter = trainer_of(model)
+    longer = eqx.tree_at(lambda trainer: trainer.steps, shorter, jnp.asarray(20_000))
+    ends, seen = [], []
+    for trainer in (shorter, longer):
+        ends.append(trainer.many(12)(trainer.initial(model, jax.random.key(0)), data)[0])
+        seen.append(len(traces))
+    assert seen[0] == seen[1] > 0
+    # after the warm-up of 10 updates the learning rate of the longer run falls more slowly
+    assert not np.array_equal(*(np.asarray(end.parameters.logarithm) for end in ends))

@@ -18,7 +18,7 @@ def started(**settings):
 def test_the_recipe_fills_what_the_user_left_open():
     setup = started(learning_rate=1e-5)
     assert (setup.settings.learning_rate, setup.settings.batch) == (1e-5, setup.built.recipe.batch)
-    assert setup.trainer(7).settings.steps == 7
+    assert setup.trainer(7).steps == 7
 
 
 def test_the_plain_loss_comes_as_it_was_published():

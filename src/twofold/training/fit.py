@@ -178,8 +178,7 @@ class _Fit:
             state, _ = jax.block_until_ready(many(state, self.setup.data))
         now = time.perf_counter()
         minutes = self.settings.minutes or DEFAULT_MINUTES
-        # the loop is compiled again for its final length of the schedule
-        left = 60.0 * minutes - 1.5 * (now - self.began)
+        left = 60.0 * minutes - (now - self.began)
         return chunk * max(1, int(left / (now - start) * TIMED_CHUNKS))
 
     def _train(self, trainer: Trainer, state: TrainingState, steps: int, before: float) -> tuple[TrainingState, float]:

@@ -104,7 +104,8 @@ class Trainer(eqx.Module):
     """Everything about a training run that does not change from step to step.
 
     variance: J, the mean square of a coordinate of the forces in kT, in a shape that multiplies coordinates; where
-    there are forces. directions: what it is of, in columns, if not of the coordinates.
+    there are forces. directions: what it is of, in columns, if not of the coordinates. steps: updates of the whole run;
+    an array, so that runs of any length share compiled code.
     """
 
     frozen: Energy
@@ -114,6 +115,11 @@ class Trainer(eqx.Module):
     settings: TrainingSettings = eqx.field(static=True)
     variance: Array | None = None
     directions: Array | None = None
+    steps: Int[Array, ""] = eqx.field(converter=jnp.asarray, default=1)
+
+    @property
+    def _optimiser(self) -> optax.GradientTransformation:
+        return build_optimiser(self.settings, self.steps)
 
     def initial(self, model: Energy, key: PRNGKeyArray) -> TrainingState:
         """State before the first step."""
@@ -121,7 +127,7 @@ class Trainer(eqx.Module):
         state = TrainingState(
             parameters,
             parameters,
-            build_optimiser(self.settings).init(parameters),
+            self._optimiser.init(parameters),
             jax.random.key_data(key),
             jnp.array(0),
         )
@@ -243,7 +249,7 @@ class Trainer(eqx.Module):
             return denoising + self.consistency(parameters, data, jax.random.fold_in(now, 1), state.step), denoising
 
         (_, value), gradient = jax.value_and_grad(objective, has_aux=True)(state.parameters)
-        update, optimiser_state = build_optimiser(self.settings).update(gradient, state.optimiser, state.parameters)
+        update, optimiser_state = self._optimiser.update(gradient, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, update)
         # at first the average reaches back over a ninth of the steps so far, so that it forgets the random start
         decay = jnp.minimum(self.settings.ema, (1.0 + state.step) / (10.0 + state.step))
@@ -252,10 +258,12 @@ class Trainer(eqx.Module):
 
     def many(self, steps: int) -> Callable[[TrainingState, TrainingData], tuple[TrainingState, Array]]:
         """Compiled function that does `steps` updates in one scan and returns the losses (steps,)."""
+        return lambda state, data: _updates((self, data), state, steps)
 
-        @eqx.filter_jit(donate="all-except-first")
-        def run(arguments: tuple[Trainer, TrainingData], state: TrainingState) -> tuple[TrainingState, Array]:
-            trainer, data = arguments
-            return jax.lax.scan(lambda carry, _: trainer.step(carry, data), state, length=steps)
 
-        return lambda state, data: run((self, data), state)
+@eqx.filter_jit(donate="all-except-first")
+def _updates(
+    arguments: tuple[Trainer, TrainingData], state: TrainingState, steps: int
+) -> tuple[TrainingState, Float[Array, " steps"]]:
+    trainer, data = arguments
+    return jax.lax.scan(lambda carry, _: trainer.step(carry, data), state, length=steps)

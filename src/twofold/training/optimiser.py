@@ -1,9 +1,12 @@
 """The optimiser: Muon for the large matrices, Adam for everything else, with a cosine schedule."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, ArrayLike, Float
 from optax.contrib import MuonDimensionNumbers
 
 from twofold.training.settings import TrainingSettings
@@ -14,8 +17,21 @@ RMS = 0.2
 """Root mean square of an orthogonal update relative to the learning rate: that of a typical update of Adam."""
 
 
-def build_optimiser(settings: TrainingSettings) -> optax.GradientTransformation:
-    """Clipped gradients, linear warm-up, cosine decay to zero, decoupled weight decay.
+def learning_rate(settings: TrainingSettings, steps: ArrayLike) -> Callable[[ArrayLike], Float[Array, ""]]:
+    """Linear warm-up and cosine decay to zero over `steps` updates, which need not be known when this is compiled."""
+    total = jnp.asarray(steps)
+    warm = jnp.minimum(settings.warmup, total // 10 + 1)
+
+    def rate(count: ArrayLike) -> Float[Array, ""]:
+        past = jnp.clip((count - warm) / (total + 1 - warm), 0.0, 1.0)
+        rise = count / jnp.maximum(warm, 1)
+        return (settings.learning_rate or 0.0) * jnp.where(count < warm, rise, 0.5 * (1.0 + jnp.cos(jnp.pi * past)))
+
+    return rate
+
+
+def build_optimiser(settings: TrainingSettings, steps: ArrayLike) -> optax.GradientTransformation:
+    """Clipped gradients, `learning_rate` over `steps` updates, decoupled weight decay.
 
     Without weight decay the loss at small noise, which is implicit score matching on the frames, is lowered by a
     spike of the density at every frame: the held-out loss then rises within minutes.
@@ -23,10 +39,7 @@ def build_optimiser(settings: TrainingSettings) -> optax.GradientTransformation:
     Muon (Jordan et al. 2024) replaces the momentum of a matrix by its nearest orthogonal matrix. On the energies here
     it needs about half the steps of Adam, which `optimiser: adam` in the settings gives back.
     """
-    steps = settings.steps or 1
-    rate = optax.warmup_cosine_decay_schedule(
-        0.0, settings.learning_rate or 0.0, min(settings.warmup, steps // 10 + 1), steps + 1, 0.0
-    )
+    rate = learning_rate(settings, steps)
     decay = settings.weight_decay or 0.0
     clip = optax.clip_by_global_norm(settings.clip)
     if settings.optimiser == "adam":

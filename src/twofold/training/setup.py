@@ -45,8 +45,10 @@ class Setup:
 
     def trainer(self, steps: int) -> Trainer:
         """For a run of so many steps."""
-        built, settings = self.built, self.settings.model_copy(update={"steps": steps})
-        return Trainer(built.energy, built.chart, None, built.schedule, settings, *self.squares)
+        built = self.built
+        # what differs between fits that share compiled code is not part of that code
+        settings = self.settings.model_copy(update={"steps": None, "minutes": None, "seed": 0})
+        return Trainer(built.energy, built.chart, None, built.schedule, settings, *self.squares, steps=steps)
 
 
 def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Setup:
