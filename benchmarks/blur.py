@@ -2,9 +2,9 @@
 
     python benchmarks/blur.py runs/mueller-brown runs/ala2 --out runs/bench-blur --write benchmarks/blur.md
 
-Each run is simulated at several levels of noise and scored against its clean held-out frames. With the frames of one
-simulation at a level come two rows: as they are, and freed by one step of the probability flow. The third row is a
-simulation with forces extrapolated from that level and twice that level to none.
+Each run is simulated at several levels of noise, sigma* among them, and scored against its clean held-out frames. With
+the frames of one simulation at a level come two rows: as they are, and freed by one step of the probability flow. The
+third row is a simulation with forces extrapolated from that level and twice that level to none.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ def main(
     for folder in runs:
         model = fitting.load(folder)
         _, reference = RunFolder(folder).read_data()
-        for factor in factors:
+        star = model.sigma_star / model.schedule.smallest
+        for factor in sorted({star, *factors}):
             settings = {"replicas": replicas, "length_ps": frames * frame_ps, "frame_ps": frame_ps, "seed": 0}
             settings["sigma"] = factor * model.schedule.smallest
-            rows += rows_of(model, reference, out / folder.name / f"{factor:g}", factor, settings)
+            level = f"{factor:.3g}" + " (sigma*)" * (factor == star)
+            rows += rows_of(model, reference, out / folder.name / f"{factor:g}", level, settings)
         print("\n".join(table(COLUMNS, rows)), flush=True)
     lines += [
         f"{replicas} x {frames} frames, {frame_ps:g} ps apart, from samples; {BINS} x {BINS} bins; bond widths against "
@@ -67,9 +69,9 @@ def main(
 
 
 def rows_of(
-    model: Model, reference: Ensemble, folder: Path, factor: float, settings: dict[str, Any]
+    model: Model, reference: Ensemble, folder: Path, level: str, settings: dict[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """Three rows: one level of noise."""
+    """Three rows of one level of noise."""
     rows = []
     for deblur in ("frames", "forces"):
         path = folder / f"{deblur}.dcd"
@@ -80,7 +82,7 @@ def rows_of(
         raw = record_ensemble(files.record).positions
         summary = json.loads(files.summary.read_text(encoding="utf-8"))
         end = (f"{summary['stable']}/{summary['replicas']}", f"{summary['speed']['rate']:.3g}")
-        start = (reference.source.get("landscape", f"{len(model.beads)} beads"), f"{factor:g}")
+        start = (reference.source.get("landscape", f"{len(model.beads)} beads"), level)
         if deblur == "frames":
             rows.append((*start, "nothing", *scores(raw, reference), *end))
         rows.append((*start, deblur, *scores(deblurred(model, raw, head.notes), reference), *end))
