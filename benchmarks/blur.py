@@ -4,7 +4,7 @@
 
 Each run is simulated at several levels of noise, sigma* among them, and scored against its clean held-out frames. With
 the frames of one simulation at a level come two rows: as they are, and freed by one step of the probability flow. The
-third row is a simulation with forces extrapolated from that level and twice that level to none.
+third row is a simulation with forces extrapolated from that level to none.
 """
 
 from __future__ import annotations

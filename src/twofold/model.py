@@ -37,23 +37,28 @@ VERSION = 1
 class CoarseForceField(eqx.Module):
     """Energy in kJ/mol of positions in nm at one noise level: what a simulation runs.
 
-    With `coarser`, the energy at twice the level, it is extrapolated to no noise (Richardson): what the blur changes
-    goes with sigma^2, so that `(4 U(sigma) - U(2 sigma)) / 3` is free of its leading part.
+    Extrapolated to no noise it is the tangent of U over sigma^2, followed down to zero: `U - 1/2 sigma dU/dsigma`.
+    What the blur changes goes with sigma^2, so that the tangent is free of its leading part.
     """
 
     network: Energy
     chart: Chart
     sigma: Array
     thermal: Array
-    coarser: Energy | None = None
+    extrapolated: bool = eqx.field(static=True, default=False)
 
     def energy(self, positions: Float[Array, "beads 3"]) -> Float[Array, ""]:
         """Potential of mean force of one conformation in kJ/mol, up to a constant."""
         with jax.default_matmul_precision("float32"):
-            value = self.network.of_positions(None, self.chart, positions, self.sigma)
-            if self.coarser is not None:
-                value = (4.0 * value - self.coarser.of_positions(None, self.chart, positions, 2.0 * self.sigma)) / 3.0
-            return self.thermal * value
+            if not self.extrapolated:
+                return self.thermal * self._at(positions, self.sigma)
+            value, slope = jax.jvp(
+                lambda level: self._at(positions, level), (self.sigma,), (jnp.ones_like(self.sigma),)
+            )
+            return self.thermal * (value - 0.5 * self.sigma * slope)
+
+    def _at(self, positions: Float[Array, "beads 3"], sigma: Float[Array, ""]) -> Float[Array, ""]:
+        return self.network.of_positions(None, self.chart, positions, sigma)
 
 
 class LadderForceField(CoarseForceField):
@@ -93,14 +98,12 @@ class Model:
     def force_field(self, sigma: float | None = None, *, extrapolated: bool = False) -> CoarseForceField:
         """The force field at `sigma` (units of the chart), by default `sigma_star`.
 
-        extrapolated: from `sigma` and twice that to no noise, at twice the cost. Raises UserError for a level that was
-        not trained.
+        extrapolated: to no noise, at twice the cost. Raises UserError for a level that was not trained.
         """
         level = self.sigma_star if sigma is None else sigma
-        self._check_trained(level, 2.0 if extrapolated else 1.0)
+        self._check_trained(level)
         thermal = jnp.float32(thermal_energy(self.temperature))
-        coarser = self.network.at_level(2.0 * level) if extrapolated else None
-        return CoarseForceField(self.network.at_level(level), self.chart, jnp.float32(level), thermal, coarser)
+        return CoarseForceField(self.network.at_level(level), self.chart, jnp.float32(level), thermal, extrapolated)
 
     def ladder(self, levels: Sequence[float], replicas: int) -> LadderForceField:
         """The force field of `replicas` walkers at each of ascending `levels` (units of the chart), one after another.
@@ -113,8 +116,8 @@ class Model:
         thermal = jnp.float32(thermal_energy(self.temperature))
         return LadderForceField(self.network, self.chart, each[0], thermal, levels=each)
 
-    def _check_trained(self, level: float, factor: float = 1.0) -> None:
-        low, high = self.schedule.smallest, self.schedule.largest / factor
+    def _check_trained(self, level: float) -> None:
+        low, high = self.schedule.smallest, self.schedule.largest
         # a ladder may end at the largest level, give or take rounding
         if not low * (1 - 1e-6) <= level <= high * (1 + 1e-6):
             raise UserError(

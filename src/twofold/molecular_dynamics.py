@@ -114,7 +114,7 @@ def simulate_model(
     two-hundredth of the length. temperature: K; the model holds at that of its data, another one is a plain Langevin
     bath on the same energy. sigma: noise level of the force field instead of the stored one. deblur: how the blur of
     that noise is undone. With "frames" (unless given) the density with noise is simulated, and whoever compares frees
-    its frames by `deblurred`; with "forces" energies are extrapolated from two levels to none, which costs twice as
+    its frames by `deblurred`; with "forces" energies are extrapolated to no noise, which costs twice as
     much, and frames are what they are. exchange: levels of larger noise, up to `exchange_largest` (eight times that of
     the force field, if it was trained), at which each replica has a copy to trade conformations with after every frame;
     rare basins are found sooner, and the frames of a replica are no longer a path in time. friction: 1/ps (1).
