@@ -38,21 +38,23 @@ from twofold.systems.toys import LANDSCAPES
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train and to simulate. settings: of the fit; level: "smallest", "auto", or sigma over the smallest."""
+    """A way to train and to simulate. settings: of the fit; level: "smallest" or "auto", which is sigma*."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    level: str | float = "auto"
+    level: str = "auto"
     published: str = ""
 
 
 PLAIN = {"loss": "denoising"}
 RESIDUAL = {"fokker_planck": "SYSTEM"}
+EXPERTS = {"experts": "SYSTEM", "experts_plain": True}
+"""Three, of which the first is the force field and the last a score without an energy."""
 METHODS: dict[str, Method] = {
     "diffusion": Method(PLAIN, "smallest", "Diffusion"),
     "Two for One": Method(PLAIN, "auto", "Two For One"),
-    "mixture": Method(PLAIN | {"experts": "SYSTEM"}, "smallest", "Mixture"),
+    "mixture": Method(PLAIN | EXPERTS, "smallest", "Mixture"),
     "Fokker-Planck": Method(PLAIN | RESIDUAL, "smallest", "Fokker-Planck"),
-    "both": Method(PLAIN | RESIDUAL | {"experts": "SYSTEM"}, "smallest", "Both"),
+    "both": Method(PLAIN | RESIDUAL | EXPERTS | {"fokker_planck_largest": "SYSTEM"}, "smallest", "Both"),
     "antithetic": Method({"fokker_planck": 0.0}, "auto"),
     "antithetic + Fokker-Planck": Method({}, "auto"),
     "antithetic + classification": Method({"fokker_planck": 0.0, "classification": 0.1}, "auto"),
@@ -63,7 +65,8 @@ METHODS: dict[str, Method] = {
 class System:
     """What is fitted and how much of everything; what stands for SYSTEM in the settings of methods.
 
-    published: i.i.d. JS, simulation JS, i.i.d. PMF, simulation PMF.
+    experts: levels of noise at which they hand over; of landscapes the times 0.1 and 0.6 of ScoreMD, in internal
+    coordinates what is about as much. published: i.i.d. JS, simulation JS, i.i.d. PMF, simulation PMF.
     """
 
     frames: int
@@ -80,15 +83,20 @@ class System:
     fokker_planck: float
     published: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
 
+    @property
+    def fokker_planck_largest(self) -> float:
+        """The residual of the published mixture is that of its first expert."""
+        return self.experts[0]
+
 
 SYSTEMS: dict[str, System] = {
     "double-well-2d": System(
         10_000, 10_000, 50_000, 200, 500.0, 2.0, 50.0, 100, "x/y",
-        ("population of basin left", "population of basin right"), (0.1, 0.6), LANDSCAPE.fokker_planck,
+        ("population of basin left", "population of basin right"), (0.34, 6.1), LANDSCAPE.fokker_planck,
     ),
     "mueller-brown": System(
         100_000, 20_000, 100_000, 100, 250.0, 0.25, 5.0, 100, "x/y",
-        ("population of basin upper", "population of basin lower"), (0.1, 0.6), LANDSCAPE.fokker_planck,
+        ("population of basin upper", "population of basin lower"), (0.34, 6.1), LANDSCAPE.fokker_planck,
         {
             "Diffusion": ("0.0122", "0.0448", "0.111", "0.504"),
             "Mixture": ("0.0109", "0.0254", "0.097", "0.247"),
@@ -136,8 +144,8 @@ def main(
 
 COLUMNS = (
     "method", "i.i.d. JS", "simulation JS", "i.i.d. PMF", "simulation PMF", "floor JS i.i.d. / simulation",
-    "floor PMF", "ΔF i.i.d., kT", "ΔF simulation, kT", "ΔF energy, kT", "ΔF reference", "sigma", "training, s",
-    "published JS, PMF",
+    "floor PMF", "ΔF i.i.d., kT", "ΔF simulation, kT", "ΔF energy, kT", "ΔF reference", "sigma",
+    "stable", "training, s", "published JS, PMF",
 )  # fmt: skip
 
 
@@ -173,7 +181,7 @@ def fit_landscape(name: str, out: Path, frames: int, settings: dict[str, Any]) -
 def _level(model: Model, method: Method) -> float | None:
     if method.level == "auto":
         return None
-    return model.schedule.smallest * (1.0 if method.level == "smallest" else float(method.level))
+    return model.schedule.smallest
 
 
 def difference(result: dict[str, Any], basins: tuple[str, str], key: str) -> float:
@@ -184,26 +192,25 @@ def difference(result: dict[str, Any], basins: tuple[str, str], key: str) -> flo
 
 
 def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
-    """One row of a table."""
+    """One row of a table; dashes where every replica of every seed was stopped at once."""
     system = SYSTEMS[name]
-    sets = {kind: [one["metrics"]["sets"][kind] for one in found] for kind in ("samples", "simulation")}
+    sets = {
+        kind: [one["metrics"]["sets"][kind] for one in found if kind in one["metrics"]["sets"]]
+        for kind in ("samples", "simulation")
+    }
 
-    def score(kind: str, metric: str) -> str:
-        return spread([quantity(one, f"{system.joint} {metric}")["value"] for one in sets[kind]], 3)
+    def score(kind: str, metric: str, key: str = "value") -> str:
+        return spread([quantity(one, f"{system.joint} {metric}")[key] for one in sets[kind]], 3) or "-"
 
-    floors = [
-        " / ".join(
-            spread([quantity(one, f"{system.joint} {metric}")["floor"] for one in sets[kind]], 3) for kind in sets
-        )
-        for metric in ("JS", "PMF error")
-    ]
-    free = [spread([difference(one, system.basins, "value") for one in sets[kind]], 3) for kind in sets]
+    floors = [" / ".join(score(kind, metric, "floor") for kind in sets) for metric in ("JS", "PMF error")]
+    free = [spread([difference(one, system.basins, "value") for one in sets[kind]], 3) or "-" for kind in sets]
     energies = [one["energy"] for one in found if one["energy"] is not None]
     reference = spread([difference(one, system.basins, "reference") for one in sets["samples"]], 3)
     if name in LANDSCAPES:
         exact = list(LANDSCAPES[name].populations().values())
         reference += f" (exact {np.log(exact[1] / exact[0]):.3f})"
     published = system.published.get(METHODS[label].published)
+    moving = [one["metrics"]["simulations"]["simulation"] for one in found]
     return (
         label,
         score("samples", "JS"),
@@ -215,6 +222,7 @@ def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
         spread(energies, 3),
         reference,
         spread([one["sigma"] for one in found], 2),
+        ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving),
         spread([one["report"]["seconds"] for one in found], 3),
         "iid {0}, {2}; simulation {1}, {3}".format(*published) if published else "",
     )
