@@ -47,7 +47,7 @@ class Method:
 
 PLAIN = {"loss": "denoising"}
 RESIDUAL = {"fokker_planck": "SYSTEM"}
-EXPERTS = {"experts": "SYSTEM", "experts_plain": True}
+EXPERTS = {"experts": "SYSTEM", "experts_plain": 2}
 """Three, of which the first is the force field and the last a score without an energy."""
 METHODS: dict[str, Method] = {
     "diffusion": Method(PLAIN, "smallest", "Diffusion"),

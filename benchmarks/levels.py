@@ -123,8 +123,11 @@ def cells_of(result: dict[str, Any], samples: dict[str, Any]) -> dict[str, Any]:
     found = {name: quantity(result, f"{JOINT} {name}") for name in TARGETS}
     cells: dict[str, Any] = {name: row["ratio"] for name, row in found.items()}
     # sets of different size have different floors, so excesses over them are compared
-    apart = abs(cells["JS"] - quantity(samples, f"{JOINT} JS")["ratio"]) * found["JS"]["floor"]
-    return cells | {"apart": apart / found["JS"]["floor_error"], "phi > 0": 100 * quantity(result, POPULATION)["value"]}
+    over, other = (row["value"] - row["floor"] for row in (found["JS"], quantity(samples, f"{JOINT} JS")))
+    return cells | {
+        "apart": abs(over - other) / found["JS"]["floor_error"],
+        "phi > 0": 100 * quantity(result, POPULATION)["value"],
+    }
 
 
 def of_record(model: Model, run: RunFolder, path: Path, sigma: float, summary: dict[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class TestView:
         data = TrainingData(jnp.asarray(x, jnp.float32), jnp.linspace(1 / 20_000, 1.0, 20_000))
         settings = TrainingSettings(batch=20_000, loss="denoising", softening=0.0, schedule=name)
         model = Gaussian.of(np.diag(VARIANCE))
-        trainer = Trainer(model, Line(2), None, TimeSchedule.of(view), settings)
+        trainer = Trainer(model, Line(2), None, TimeSchedule.of(view), settings, 1)
         found = jax.jit(lambda key: trainer.loss(model, data, key))(jax.random.key(3))
         times = np.linspace(view.first, view.last, 200_001)
         early = times <= view.middle

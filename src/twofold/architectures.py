@@ -241,14 +241,15 @@ def with_experts(
     boundaries: Sequence[float],
     *,
     overlap: float = OVERLAP,
-    plain: bool = False,
+    plain: int = 0,
     width: int | None = None,
     depth: int | None = None,
 ) -> Built:
     """`built` with an energy of its own for each range of noise between `boundaries`, in units of the chart.
 
-    All come from the same builder, with the same features and a network of their own. plain: the last is a network of
-    the score without an energy. Raises UserError for boundaries out of the range of the schedule or too close.
+    All come from the same builder, with the same features and a network of their own. plain: how many, from the last on
+    down, are networks of the score without an energy. Raises UserError for boundaries out of the range of the schedule
+    or too close.
     """
     smallest, largest = built.schedule.smallest, built.schedule.largest
     if not all(smallest < boundary < largest for boundary in boundaries):
@@ -259,7 +260,7 @@ def with_experts(
     parts = [built.energy]
     for place in range(1, len(boundaries) + 1):
         own = jax.random.fold_in(key, place)
-        if plain and place == len(boundaries):
+        if place > len(boundaries) - plain:
             example = built.chart.encode(jnp.asarray(training.positions[0]))
             parts.append(PlainScore.build(built.chart, example, own, width=width or 128, depth=depth or 3))
         else:

@@ -211,8 +211,8 @@ def _basins(model: Model, training: Ensemble, held_out: Ensemble, seed: int) -> 
     levels = levels_of(model.beads, Reference(held_out, training, "training"))
     part = _some(training, BASIN_FRAMES)
     members = {one.name: one.values(part.positions)[:, 0] > 0.5 for one in levels if one.kind == "population"}
-    x = _encoded(model.chart, jnp.asarray(part.positions))
-    return basins(model.network, model.chart, (model.sigma_star, top), x, part.weights, members, seed=seed)
+    coordinates = Coordinates(_encoded(model.chart, jnp.asarray(part.positions)), part.weights, part.block)
+    return basins(model.network, model.chart, (model.sigma_star, top), coordinates, members, seed=seed)
 
 
 def _timestep(model: Model, held_out: Ensemble, header: Header | None, replicas: int, seed: int) -> Findings:

@@ -244,9 +244,11 @@ def _levels(model: Model, reference: Ensemble) -> list[NoisedEnergy]:
     landscape, found = LANDSCAPES[reference.source["landscape"]], []
     if landscape.dimension > 2:
         return []
-    length = _unit(model)
+    length, top = _unit(model), min(model.schedule.largest, model.network.conservative_to)
+    if top < model.sigma_star:
+        return []
     for factor in LEVELS:
-        sigma = min(factor * model.sigma_star, model.schedule.largest)
+        sigma = min(factor * model.sigma_star, top)
         axes, exact = landscape.noised_grid(sigma * length)
         mesh = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, landscape.dimension)
         energy = model.energy(landscape.placed(mesh), sigma=sigma).reshape(exact.shape) / thermal_energy(

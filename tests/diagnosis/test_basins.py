@@ -7,6 +7,7 @@ import pytest
 
 import synthetic
 from twofold.diagnosis.basins import basins, odds_drift
+from twofold.diagnosis.losses import Coordinates
 from twofold.energy.base import Energy
 from twofold.systems.mixture import GaussianMixture
 
@@ -30,14 +31,15 @@ class Drifting(Energy):
 @pytest.fixture(scope="module")
 def frames():
     x = GaussianMixture.of(MEANS, [TRUE, 1 - TRUE], 0.25).sample(2000, np.random.default_rng(0))
-    return jnp.asarray(x, jnp.float32), np.ones(2000), {"left": x[:, 0] < 0}
+    part = Coordinates(jnp.asarray(x, jnp.float32), np.ones(2000), np.arange(2000) // 100)
+    return part, {"left": x[:, 0] < 0}
 
 
 @pytest.mark.parametrize("share", [TRUE, 0.5, 0.1])
 def test_drift_of_the_odds(frames, share):
-    x, weights, members = frames
+    part, members = frames
     sigma = np.geomspace(0.05, 10, 48)
-    drift, error, curve = odds_drift(Drifting(share), CHART, sigma, x, weights, members["left"])
+    drift, error, curve = odds_drift(Drifting(share), CHART, sigma, part, members["left"])
     expected = np.log(share / (1 - share)) - np.log(TRUE / (1 - TRUE))
     assert drift == pytest.approx(expected, abs=0.03 + 4 * error)
     assert curve[-1] == 0.0
@@ -53,5 +55,13 @@ def test_verdicts(frames):
 
 
 def test_basins_without_frames_are_left_out(frames):
-    x, weights, _ = frames
-    assert basins(Drifting(), CHART, (0.05, 10.0), x, weights, {"nowhere": np.zeros(2000, bool)}).checks == ()
+    part, _ = frames
+    assert basins(Drifting(), CHART, (0.05, 10.0), part, {"nowhere": np.zeros(2000, bool)}).checks == ()
+
+
+def test_the_error_of_the_drift_is_its_scatter(frames):
+    part, members = frames
+    sigma = np.geomspace(0.05, 10, 12)
+    found = [odds_drift(Drifting(0.1), CHART, sigma, part, members["left"], seed)[:2] for seed in range(12)]
+    drifts, errors = np.array(found).T
+    assert np.mean(errors) == pytest.approx(drifts.std(ddof=1), rel=0.6)

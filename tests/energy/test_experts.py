@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from synthetic import Gaussian, Line
+from twofold import evaluation
 from twofold.chart.flat import flat_chart
 from twofold.energy.base import Energy, energies, scores
 from twofold.energy.experts import Experts, PlainScore, smooth_step
@@ -191,18 +192,32 @@ def test_a_plain_score_takes_over_at_large_noise_only(chart):
     first = networks(chart, 1)[0]
     model = of(first, taught)
     edge = model.conservative_to
-    assert edge == pytest.approx(0.3 * np.exp(-OVERLAP / 2))
+    assert edge == pytest.approx(0.3 * np.exp(-OVERLAP / 2), rel=2e-3)
     low, high = jnp.float32(0.999 * edge), jnp.float32(1.01 * edge)
     np.testing.assert_allclose(
         model.score(None, POINTS[0], low), -jax.grad(first.energy, argnums=1)(None, POINTS[0], low), rtol=1e-5
     )
-    assert np.isfinite(model.energy(None, POINTS[0], low))
+    for level in (low, np.float32(edge), np.nextafter(np.float32(edge), np.float32(1.0))):
+        assert np.isfinite(model.energy(None, POINTS[0], jnp.float32(level)))
     assert np.isnan(model.energy(None, POINTS[0], high))
     np.testing.assert_allclose(
         model.score(None, POINTS[0], jnp.float32(3.0)), taught.score(None, POINTS[0], jnp.float32(3.0)), rtol=1e-6
     )
     with pytest.raises(UserError):
         model.at_level(float(high))
+
+
+def test_of_three_experts_two_may_be_scores(chart):
+    taught, first = plain_score(chart)[1], networks(chart, 1)[0]
+    model = Experts.of([first, taught, taught], (0.3, 2.0), OVERLAP)
+    assert model.conservative_to == of(first, taught).conservative_to
+    for level in (1.0, 2.0, 5.0):
+        assert np.isnan(model.energy(None, POINTS[0], jnp.float32(level)))
+        np.testing.assert_allclose(
+            model.score(None, POINTS[0], jnp.float32(level)),
+            taught.score(None, POINTS[0], jnp.float32(level)),
+            rtol=1e-5,
+        )
 
 
 @pytest.mark.parametrize("boundaries", [(2.0, 0.3), (0.3, 0.4), (0.3,), (-1.0, 2.0)])
@@ -216,10 +231,10 @@ SMALL = {"width": 8, "depth": 1, "batch": 64, "steps": 10, "chunk": 5, "warmup":
 
 @pytest.mark.slow
 def test_a_fit_with_experts(tmp_path):
-    """From settings to a stored model that simulates with one expert, with a plain score and the residual on top."""
+    """From settings to a report, with one expert in the simulation, plain scores and the residual on top."""
     landscape = LANDSCAPES["double-well-2d"]
     training, unseen = landscape.ensemble(200, 0), landscape.ensemble(60, 1)
-    settings = TrainingSettings(**SMALL, experts=(1.5,), experts_plain=True, fokker_planck=0.1)
+    settings = TrainingSettings(**SMALL, experts=(0.4, 1.5), experts_plain=2, fokker_planck=0.1)
     model = fit_ensembles(training, unseen, tmp_path / "run", settings)
     assert isinstance(model.network, Experts)
     assert isinstance(model.network.experts[-1], PlainScore)
@@ -230,5 +245,8 @@ def test_a_fit_with_experts(tmp_path):
     np.testing.assert_array_equal(again.force(unseen.positions[:5], 0.1), model.force(unseen.positions[:5], 0.1))
     assert np.isfinite(model.sample(20, steps=5).positions).all()
     assert TrainingSettings(**settings.model_dump()) == settings
+    model.simulate(tmp_path / "md.dcd", replicas=4, length_ps=2.0, frame_ps=0.1, timestep_fs=5.0, sigma=0.1)
+    evaluation.evaluate(tmp_path / "run", simulation=[tmp_path / "md.dcd"], out=tmp_path / "evaluation")
+    assert "Energy at several levels of noise" in (tmp_path / "evaluation" / "report.html").read_text()
     with pytest.raises(UserError, match=r"(?i)boundaries of experts"):
         fit_ensembles(training, unseen, tmp_path / "other", TrainingSettings(**SMALL, experts=(500.0,)))

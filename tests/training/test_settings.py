@@ -60,9 +60,9 @@ def test_minutes_must_be_positive(value):
 
 
 def test_a_plain_expert_needs_experts():
-    with pytest.raises(UserError, match="experts_plain has no expert"):
-        load_settings(None, experts_plain=True)
-    assert load_settings(None, experts_plain=True, experts=(1.0,)).experts == (1.0,)
+    with pytest.raises(UserError, match="leaves no energy at small noise"):
+        load_settings(None, experts_plain=1)
+    assert load_settings(None, experts_plain=1, experts=(1.0,)).experts == (1.0,)
 
 
 def test_published_recipes_are_those_of_their_schedules():

@@ -44,7 +44,7 @@ def test_forces_alone_need_forces():
 def test_a_plain_expert_leaves_an_energy_at_the_smallest_noise():
     smallest = started().built.schedule.smallest
     with pytest.raises(UserError, match="plain expert"):
-        started(experts=(1.1 * smallest,), experts_plain=True)
+        started(experts=(1.1 * smallest,), experts_plain=1)
 
 
 def test_heavy_tails_go_without_the_antithetic_loss():

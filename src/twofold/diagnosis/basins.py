@@ -17,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from twofold.analysis.uncertainty import block_groups, jackknife
 from twofold.chart.base import Chart
 from twofold.diagnosis import thresholds
 from twofold.diagnosis.checks import Check, Curve, Findings, Line
+from twofold.diagnosis.losses import Coordinates
 from twofold.diagnosis.verdict import judged
 from twofold.energy.base import Energy
 from twofold.objectives.denoising import draw_noise
@@ -39,19 +41,18 @@ def basins(
     energy: Energy,
     chart: Chart,
     range_of_noise: tuple[float, float],
-    x: Array,
-    weights: np.ndarray,
+    part: Coordinates,
     members: Mapping[str, np.ndarray],
     *,
     seed: int = 0,
 ) -> Findings:
-    """One check for each basin. x: coordinates (frames, ...); members: by name, which frames (frames,) are in it."""
+    """One check for each basin. members: by name, which frames of `part` (frames,) are in it."""
     sigma = np.geomspace(*range_of_noise, LEVELS)
     checks, lines = [], []
     for name, inside in members.items():
         if min(inside.sum(), (~inside).sum()) < FEWEST:
             continue
-        drift, error, curve = odds_drift(energy, chart, sigma, x, weights, inside, seed)
+        drift, error, curve = odds_drift(energy, chart, sigma, part, inside, seed)
         checks.append(_check(name, drift, error))
         lines.append(Line(name, sigma, curve))
     caption = (
@@ -63,30 +64,34 @@ def basins(
 
 
 def odds_drift(
-    energy: Energy, chart: Chart, sigma: np.ndarray, x: Array, weights: np.ndarray, inside: np.ndarray, seed: int = 0
+    energy: Energy, chart: Chart, sigma: np.ndarray, part: Coordinates, inside: np.ndarray, seed: int = 0
 ) -> tuple[float, float, np.ndarray]:
-    """Drift of ln(inside / outside) from the largest level to the smallest, its error, and the drift at each level."""
+    """Drift of ln(inside / outside) from the largest level to the smallest, its error, and the drift at each level.
+
+    The error is a jackknife over the blocks of time that the frames come from: all levels look at the same frames.
+    """
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
-    parts = []
-    for mask in (inside, ~inside):
-        share = weights * mask
-        parts.append(x[rng.choice(len(share), FRAMES, p=share / share.sum())])
-    means = np.zeros((2, len(sigma)))
-    errors = np.zeros((2, len(sigma)))
-    for place, frames in enumerate(parts):
-        for number, level in enumerate(sigma):
-            values = np.asarray(
-                _residuals(energy, chart, frames, jnp.float32(level), jax.random.fold_in(key, 2 * number + place)),
-                np.float64,
-            )
-            means[place, number], errors[place, number] = values.mean(), values.std() / np.sqrt(len(values))
     steps = np.diff(np.log(sigma))
-    rate, error = means[0] - means[1], np.hypot(*errors)
+    weight = np.append(steps, 0.0) / 2 + np.append(0.0, steps) / 2
+    means, errors = [], []
+    for place, mask in enumerate((inside, ~inside)):
+        share = part.weights * mask
+        index = rng.choice(len(share), FRAMES, p=share / share.sum())
+        keys = jax.random.split(jax.random.fold_in(key, place), len(sigma))
+        rows = [
+            _residuals(energy, chart, part.x[index], jnp.float32(level), own)
+            for level, own in zip(sigma, keys, strict=True)
+        ]
+        values = np.asarray(jnp.stack(rows), np.float64)
+        means.append(values.mean(axis=1))
+        whole = weight @ values
+        groups = block_groups(part.block[index], FRAMES)
+        errors.append(jackknife(lambda kept, whole=whole: float(whole[kept].mean()), groups)[1])
+    rate = means[0] - means[1]
     pieces = 0.5 * (rate[1:] + rate[:-1]) * steps
     # the energy is what is compared: a residual that rises with the level lowers the odds below it
     drift = -np.append(np.cumsum(pieces[::-1])[::-1], 0.0)
-    weight = np.append(steps, 0.0) / 2 + np.append(0.0, steps) / 2
-    return float(drift[0]), float(np.sqrt(np.sum((weight * error) ** 2))), drift
+    return float(drift[0]), float(np.hypot(*errors)), drift
 
 
 @eqx.filter_jit

@@ -65,8 +65,9 @@ class Energy(eqx.Module):
 def energies(
     model: Energy, system: System, x: Float[Array, "batch ..."], sigma: Float[Array, " batch"]
 ) -> Float[Array, " batch"]:
-    """Energies of a batch in kT, each member at its own noise level."""
-    return jax.vmap(lambda one, level: model.energy(system, one, level))(x, sigma)
+    """Energies of a batch in kT, each member at its own noise level; in full float32, as `scores`."""
+    with jax.default_matmul_precision("float32"):
+        return jax.vmap(lambda one, level: model.energy(system, one, level))(x, sigma)
 
 
 def scores(

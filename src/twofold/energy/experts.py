@@ -33,6 +33,8 @@ from twofold.energy.base import Energy, System
 from twofold.energy.network import LEVEL_FEATURES, ResidualNetwork
 from twofold.errors import UserError
 
+HAIR = 0.999
+"""Levels this close below a window are left out, so that rounding never gives a plain score some weight."""
 OVERLAP = 0.7
 """Width in ln sigma of the window in which two experts cross: a factor of two in sigma."""
 HARMONICS = 2
@@ -102,7 +104,7 @@ class Experts(Energy):
     """Energies for consecutive ranges of sigma, in ascending order, blended at the `boundaries` between them.
 
     overlap: width of the windows in ln sigma, no larger than the distance of two boundaries. offsets: (experts,) kT.
-    The last one may be a `PlainScore`; where it has weight there is a score and no energy (not a number).
+    The last ones may be of `PlainScore`; where they have weight there is a score and no energy (not a number).
     """
 
     experts: tuple[Energy, ...]
@@ -138,9 +140,10 @@ class Experts(Energy):
     @property
     def conservative_to(self) -> float:
         """Lower end of the window in which a plain score network takes over, if one does."""
-        if not isinstance(self.experts[-1], PlainScore):
+        known = len(self._energies())
+        if known == len(self.experts):
             return super().conservative_to
-        return self.boundaries[-1] * math.exp(-0.5 * self.overlap) if self.boundaries else 0.0
+        return HAIR * self.boundaries[known - 1] * math.exp(-0.5 * self.overlap) if known else 0.0
 
     def weights(self, sigma: Float[Array, ""]) -> Float[Array, " experts"]:
         """Share of each expert, of sum one; at most two are above zero."""
@@ -194,4 +197,4 @@ class Experts(Energy):
         shares = self.weights(sigma)
         known = len(parts)
         total = jnp.sum(shares[:known] * (jnp.stack(parts) + self.offsets[:known]))
-        return total if known == len(self.experts) else jnp.where(shares[-1] > 0, jnp.nan, total)
+        return total if known == len(self.experts) else jnp.where(jnp.any(shares[known:] > 0), jnp.nan, total)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +153,7 @@ def figure(curve: Curve) -> Figure:
         missing = '<p class="missing">Nothing to draw: no value is finite.</p>'
         return Figure(curve.title, [missing], escape(curve.caption), kind="single")
     plot = _axes(curve, lines)
-    for line, kind in zip(lines, KINDS, strict=False):
+    for line, kind in zip(lines, cycle(KINDS), strict=False):
         if line.error is not None:
             for x, y, e in zip(line.x, line.y, line.error, strict=True):
                 plot.error_bar((x, x), (y - e, y + e), f"{kind} faint")
@@ -175,7 +175,7 @@ def _legend(lines: Sequence[Line]) -> str:
     items = (
         f'<li><svg viewBox="0 0 26 14" aria-hidden="true"><path class="line {kind}" d="M1 7H25"/>'
         f"{marker(13, 7, kind, SHAPES[kind])}</svg>{escape(line.name)}</li>"
-        for line, kind in zip(lines, KINDS, strict=False)
+        for line, kind in zip(lines, cycle(KINDS), strict=False)
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
 

@@ -176,10 +176,11 @@ class _Fit:
         start = time.perf_counter()
         for _ in range(TIMED_CHUNKS):
             state, _ = jax.block_until_ready(many(state, self.setup.data))
-        now = time.perf_counter()
+        seconds = (time.perf_counter() - start) / TIMED_CHUNKS
+        self._validate(trainer, state.average)  # compiled here, as part of the minutes
         minutes = self.settings.minutes or DEFAULT_MINUTES
-        left = 60.0 * minutes - (now - self.began)
-        return chunk * max(1, int(left / (now - start) * TIMED_CHUNKS))
+        left = 60.0 * minutes - (time.perf_counter() - self.began)
+        return chunk * max(1, int(left / seconds))
 
     def _train(self, trainer: Trainer, state: TrainingState, steps: int, before: float) -> tuple[TrainingState, float]:
         chunk = self._chunk

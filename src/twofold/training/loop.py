@@ -103,9 +103,9 @@ def draw_frames(data: TrainingData, key: PRNGKeyArray, count: int) -> Array:
 class Trainer(eqx.Module):
     """Everything about a training run that does not change from step to step.
 
-    variance: J, the mean square of a coordinate of the forces in kT, in a shape that multiplies coordinates; where
-    there are forces. directions: what it is of, in columns, if not of the coordinates. steps: updates of the whole run;
-    an array, so that runs of any length share compiled code.
+    steps: updates of the whole run; an array, so that runs of any length share compiled code. variance: J, the mean
+    square of a coordinate of the forces in kT, in a shape that multiplies coordinates; where there are forces.
+    directions: what it is of, in columns, if not of the coordinates.
     """
 
     frozen: Energy
@@ -113,9 +113,9 @@ class Trainer(eqx.Module):
     system: System
     schedule: NoiseSchedule
     settings: TrainingSettings = eqx.field(static=True)
+    steps: Int[Array, ""] = eqx.field(converter=jnp.asarray)
     variance: Array | None = None
     directions: Array | None = None
-    steps: Int[Array, ""] = eqx.field(converter=jnp.asarray, default=1)
 
     @property
     def _optimiser(self) -> optax.GradientTransformation:
@@ -191,6 +191,12 @@ class Trainer(eqx.Module):
         values = [loss(part, self.system, *(label[some] for label in labels)) for some, part in pieces]
         return jnp.concatenate(values)
 
+    def _turned(self, x: Array, key: PRNGKeyArray) -> Array:
+        """Frames at random orientations, where the model has to learn that all are alike."""
+        if not self.frozen.augment_rotation:
+            return x
+        return rotate(random_rotations(jax.random.fold_in(key, 1), x.shape[0], x.shape[-1]), x)
+
     def _levels(self, smallest: float | None = None, largest: float | None = None) -> NoiseSchedule:
         """Log-uniform levels that have an energy, between the two where they are given."""
         top = min(largest or self.schedule.largest, self.schedule.largest, self.frozen.conservative_to)
@@ -225,7 +231,7 @@ class Trainer(eqx.Module):
         frames, order, levels, noise, probes = jax.random.split(key, 5)
         sigma = self._levels(settings.fokker_planck_smallest, settings.fokker_planck_largest).draw(levels, groups)
         # frames come in order of time
-        x = jax.random.permutation(order, draw_frames(data, frames, groups * members))
+        x = self._turned(jax.random.permutation(order, draw_frames(data, frames, groups * members)), frames)
         y = x + along_frames(jnp.repeat(sigma, members), x) * draw_noise(noise, self.chart, x)
         grouped = y.reshape(groups, members, *y.shape[1:])
         exact = settings.fokker_planck_exact
@@ -234,7 +240,7 @@ class Trainer(eqx.Module):
     def _classification(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
         frames, levels, noise, pairing, partner = jax.random.split(key, 5)
         batch = self.settings.batch or 1
-        x = draw_frames(data, frames, batch)
+        x = self._turned(draw_frames(data, frames, batch), frames)
         schedule = self._levels()
         sigma = jax.random.permutation(pairing, schedule.draw(levels, batch))
         other = other_level(partner, sigma, schedule, self.chart)

@@ -18,14 +18,15 @@ RMS = 0.2
 
 
 def learning_rate(settings: TrainingSettings, steps: ArrayLike) -> Callable[[ArrayLike], Float[Array, ""]]:
-    """Linear warm-up and cosine decay to zero over `steps` updates, which need not be known when this is compiled."""
+    """Linear warm-up and cosine decay over `steps` updates, which need not be known when this is compiled."""
     total = jnp.asarray(steps)
     warm = jnp.minimum(settings.warmup, total // 10 + 1)
+    most, least = settings.learning_rate or 0.0, settings.last_learning_rate
 
     def rate(count: ArrayLike) -> Float[Array, ""]:
         past = jnp.clip((count - warm) / (total + 1 - warm), 0.0, 1.0)
-        rise = count / jnp.maximum(warm, 1)
-        return (settings.learning_rate or 0.0) * jnp.where(count < warm, rise, 0.5 * (1.0 + jnp.cos(jnp.pi * past)))
+        rise, fall = most * count / jnp.maximum(warm, 1), 0.5 * (1.0 + jnp.cos(jnp.pi * past))
+        return jnp.where(count < warm, rise, least + (most - least) * fall)
 
     return rate
 
@@ -43,10 +44,10 @@ def build_optimiser(settings: TrainingSettings, steps: ArrayLike) -> optax.Gradi
     decay = settings.weight_decay or 0.0
     clip = optax.clip_by_global_norm(settings.clip)
     if settings.optimiser == "adam":
-        return optax.chain(clip, optax.adamw(rate, b2=0.99, weight_decay=decay))
+        return optax.chain(clip, optax.adamw(rate, b2=settings.adam_b2, weight_decay=decay))
     muon = optax.contrib.muon(
         rate,
-        adam_b2=0.99,
+        adam_b2=settings.adam_b2,
         weight_decay=decay,
         adam_weight_decay=decay,
         muon_weight_dimension_numbers=matrix_axes,

@@ -23,7 +23,7 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    architecture: str = Field("auto", description="auto, internal, cartesian, transformer or flat")
+    architecture: str = Field("auto", description="auto, internal, cartesian, transformer, particles or flat")
     width: int | None = Field(None, ge=1, description="width of the network")
     depth: int | None = Field(None, ge=1, description="layers of the network")
     minutes: float | None = Field(None, gt=0, description="time to train; fixes the number of steps once")
@@ -31,6 +31,8 @@ class TrainingSettings(BaseModel):
     batch: int | None = Field(None, ge=1, description="frames in an update")
     optimiser: Literal["muon", "adam"] | None = Field(None, description="muon, or adam as the published baseline")
     learning_rate: float | None = Field(None, gt=0, description="largest learning rate")
+    last_learning_rate: float = Field(0.0, ge=0, description="learning rate that the decay ends at")
+    adam_b2: float = Field(0.99, gt=0, lt=1, description="decay of the squares of gradients in Adam")
     weight_decay: float | None = Field(None, ge=0, description="decoupled, relative to the learning rate")
     warmup: int = Field(500, ge=0, description="updates of linear warm-up")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
@@ -59,7 +61,9 @@ class TrainingSettings(BaseModel):
         (), description="levels of noise at which one expert hands over to the next, units of the chart"
     )
     experts_overlap: float = Field(OVERLAP, gt=0, description="width in ln sigma over which two experts cross")
-    experts_plain: bool = Field(False, description="the expert of the largest noise is a score without an energy")
+    experts_plain: int = Field(
+        0, ge=0, description="experts of the largest noise that are scores without an energy; all but one at the most"
+    )
     fokker_planck: float | None = Field(None, ge=0, description="weight of the Fokker-Planck residual; 0: none")
     fokker_planck_every: int = Field(4, ge=1, description="updates between two that look at the residual")
     fokker_planck_groups: int = Field(16, ge=1, description="levels of noise at which the residual is looked at")
@@ -77,9 +81,12 @@ class TrainingSettings(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
     @model_validator(mode="after")
-    def _one_of_the_experts_is_plain(self) -> TrainingSettings:
-        if self.experts_plain and not self.experts:
-            raise ValueError("experts_plain has no expert to change; give levels of noise as experts")
+    def _one_of_the_experts_is_an_energy(self) -> TrainingSettings:
+        if self.experts_plain > len(self.experts):
+            raise ValueError(
+                f"experts_plain {self.experts_plain} of {len(self.experts) + 1} leaves no energy at small noise; "
+                "give more levels of noise as experts"
+            )
         return self
 
     @model_validator(mode="after")

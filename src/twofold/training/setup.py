@@ -48,7 +48,7 @@ class Setup:
         built = self.built
         # what differs between fits that share compiled code is not part of that code
         settings = self.settings.model_copy(update={"steps": None, "minutes": None, "seed": 0})
-        return Trainer(built.energy, built.chart, None, built.schedule, settings, *self.squares, steps=steps)
+        return Trainer(built.energy, built.chart, None, built.schedule, settings, steps, *self.squares)
 
 
 def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Setup:
