@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import command_line, header, publish, table
+from common import command_line, header, publish, simulate_once, table
 
 from twofold import fitting
 from twofold.analysis.divergence import js_2d, pmf_error_2d
@@ -75,9 +75,7 @@ def rows_of(
     rows = []
     for deblur in ("frames", "forces"):
         path = folder / f"{deblur}.dcd"
-        if not path.with_suffix(".json").is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            model.simulate(path, deblur=deblur, **settings)
+        simulate_once(model, path, deblur=deblur, **settings)
         files, head = simulated_with(model, path)
         raw = record_ensemble(files.record).positions
         summary = json.loads(files.summary.read_text(encoding="utf-8"))

@@ -101,18 +101,30 @@ def fit_once(out: Path, *files: Any, **settings: Any) -> Model:
     """
     run = RunFolder(out)
     if not (run.model / "model.json").is_file():
-        fitting.fit(*files, out=out, resume=run.checkpoint.is_file(), **settings)
-    return fitting.load(out)
+        fitting.fit(*files, out=out, resume=run.config.is_file(), **settings)
+    return _same(out, settings)
+
+
+def _same(out: Path, settings: dict[str, Any]) -> Model:
+    """The model in `out`. Ends the benchmark where it was fitted with other settings than these."""
+    model = fitting.load(out)
+    used = model.report["settings"]
+    for name, value in settings.items():
+        value = list(value) if isinstance(value, tuple) else value
+        if name in used and value not in (None, used[name]):
+            raise SystemExit(f"{out} was fitted with {name} = {used[name]}, not {value}: give another folder")
+    return model
 
 
 def fit_frames(out: Path, training: Ensemble, held_out: Ensemble, **settings: Any) -> Model:
     """As `fit_once`, of frames that are there already."""
     run = RunFolder(out)
     if not (run.model / "model.json").is_file():
-        if run.checkpoint.is_file():
-            return resume_fit(out)
-        return fit_ensembles(training, held_out, out, load_settings(None, **settings))
-    return fitting.load(out)
+        if run.config.is_file():
+            resume_fit(out)
+        else:
+            fit_ensembles(training, held_out, out, load_settings(None, **settings))
+    return _same(out, settings)
 
 
 def fit_ala2(out: Path, **settings: Any) -> Model:
@@ -132,8 +144,7 @@ def scored(
     if not (folder / "metrics.json").is_file():
         drawn = model.sample(samples, seed=seed)
         write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
-        if not (folder / "simulation.json").is_file():
-            model.simulate(folder / "simulation.dcd", seed=seed, **simulation)
+        simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
         evaluation.evaluate(
             folder / "run",
             out=folder,
@@ -144,6 +155,16 @@ def scored(
         )
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return metrics | {"simulations": {"simulation": read_summary(folder / "simulation.dcd")}}
+
+
+def simulate_once(model: Model, path: Path, **settings: Any) -> None:
+    """A simulation at `path`; one that is there is not made again, one that was interrupted is taken to its end."""
+    if not path.with_suffix(".json").is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        began = path.with_suffix(".h5").is_file()
+        # how it began is in its record
+        start = ("start", "start_basin", "replicas") if began else ()
+        model.simulate(path, resume=began, **{name: value for name, value in settings.items() if name not in start})
 
 
 def read_summary(simulation: Path) -> dict[str, Any]:
@@ -167,8 +188,7 @@ def both_sets(
     drawn, moved = folder / "samples.dcd", folder / "simulation.dcd"
     if not drawn.is_file():
         write_trajectory(drawn, model.sample(samples, seed=seed).positions, model.beads)
-    if not moved.with_suffix(".json").is_file():
-        model.simulate(moved, seed=seed, **simulation)
+    simulate_once(model, moved, seed=seed, **simulation)
     summary = read_summary(moved)
     frames = freed(model, moved) if moved.is_file() else None
     return read_positions(drawn, model.beads), frames, f"{summary['stable']}/{summary['replicas']}"

@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tyro
-from common import Folder, boltzmann, command_line, fit_once, header, publish, quadrature, spread, table
+from common import Folder, boltzmann, command_line, fit_once, header, publish, quadrature, simulate_once, spread, table
 
 from twofold.analysis.divergence import js_2d, pmf_error_2d
 from twofold.analysis.uncertainty import jackknife
@@ -146,15 +146,15 @@ def plain(value: tuple[float, float]) -> str:
 def simulated(model: Model, path: Path, seed: int) -> np.ndarray:
     """Frames (MANY, 2) of `CHAINS` replicas, one after the other, without blur."""
     landscape = LANDSCAPES["mueller-brown"]
-    if not path.with_suffix(".json").is_file():
-        model.simulate(
-            path,
-            replicas=CHAINS,
-            length_ps=MANY // CHAINS * landscape.frame_ps,
-            frame_ps=landscape.frame_ps,
-            timestep_fs=landscape.timestep_fs,
-            seed=seed,
-        )
+    simulate_once(
+        model,
+        path,
+        replicas=CHAINS,
+        length_ps=MANY // CHAINS * landscape.frame_ps,
+        frame_ps=landscape.frame_ps,
+        timestep_fs=landscape.timestep_fs,
+        seed=seed,
+    )
     files, head = simulated_with(model, path)
     stable = json.loads(files.summary.read_text(encoding="utf-8"))["stable"]
     if stable < CHAINS:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 from ala2 import BASIN, against_blurred, bond_moments, crossings_of
-from common import Folder, command_line, fit_ala2, header, publish, quantity, spread, table
+from common import Folder, command_line, fit_ala2, header, publish, quantity, simulate_once, spread, table
 
 from twofold import evaluation, packaged
 from twofold.files.readers import read_trajectory
@@ -103,10 +103,8 @@ def one_seed(
         place, sigma = folder / f"{level:g}pm", level / width
         paths = {kind: place / f"{kind}.dcd" for kind in SETS}
         for kind, path in paths.items():
-            if not path.with_suffix(".json").is_file():
-                start = {"length_ps": lengths[kind], "start_basin": SETS[kind]}
-                place.mkdir(parents=True, exist_ok=True)
-                model.simulate(path, replicas=replicas, frame_ps=0.8, sigma=sigma, seed=seed, **start)
+            start = {"length_ps": lengths[kind], "start_basin": SETS[kind]}
+            simulate_once(model, path, replicas=replicas, frame_ps=0.8, sigma=sigma, seed=seed, **start)
         if not (place / "metrics.json").is_file():
             evaluation.evaluate(run.path, out=place, samples=drawn, simulation=list(paths.values()), bins=64)
         metrics = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
