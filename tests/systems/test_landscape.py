@@ -1,10 +1,13 @@
 """Landscapes: densities by quadrature, noised densities, reference chains."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from twofold.errors import UserError
 from twofold.systems.chains import chains
 from twofold.systems.toys import LANDSCAPES, Checkerboard, MuellerBrown, Prinz
 
@@ -45,6 +48,38 @@ def test_quadrature_of_a_gaussian_mixture():
 def test_minima_of_mueller_brown_are_the_published_ones():
     values = 23 * LANDSCAPES["mueller-brown"].grid_energy(np.array([[-0.558, 1.442], [0.623, 0.028], [-0.05, 0.467]]))
     np.testing.assert_allclose(values, [-146.700, -108.167, -80.768], atol=2e-3)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.7])
+def test_score_of_a_gaussian_mixture(sigma):
+    points = np.random.default_rng(0).uniform(-8, 8, (50, 2))
+    means, shares, variance = np.array([[-5.0, -5.0], [5.0, 5.0]]), np.array([0.2, 0.8]), 1 + sigma**2
+    away = means - points[:, None]
+    mass = shares * np.exp(-0.5 * (away**2).sum(-1) / variance)
+    expected = (mass[..., None] * away).sum(1) / mass.sum(1, keepdims=True) / variance
+    np.testing.assert_allclose(LANDSCAPES["double-well-2d"].score(points, sigma), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_score_of_mueller_brown_is_the_slope_of_its_formula():
+    x, y = 0.3, 0.6
+    heights, a, b, c = (-200, -100, -170, 15), (-1, -1, -6.5, 0.7), (0, 0, 11, 0.6), (-10, -10, -6.5, 0.7)
+    slope = np.zeros(2)
+    for height, xx, xy, yy, x0, y0 in zip(heights, a, b, c, (1, 0, -0.5, -1), (0, 0.5, 1.5, 1), strict=True):
+        dx, dy = x - x0, y - y0
+        value = height * np.exp(xx * dx**2 + xy * dx * dy + yy * dy**2)
+        slope += value * np.array([2 * xx * dx + xy * dy, xy * dx + 2 * yy * dy])
+    landscape = LANDSCAPES["mueller-brown"]
+    np.testing.assert_allclose(landscape.score(np.array([[x, y]]))[0], -slope / 23, rtol=1e-4)
+    with pytest.raises(UserError, match="closed form"):
+        landscape.score(np.zeros((1, 2)), 0.1)
+
+
+def test_populations_of_prinz_are_those_of_its_formula():
+    q = np.linspace(-1.2, 1.2, 240_001)
+    bumps = 0.8 * np.exp(-80 * q**2) + 0.2 * np.exp(-80 * (q - 0.5) ** 2) + 0.5 * np.exp(-40 * (q + 0.5) ** 2)
+    mass = np.exp(-4 * (q**8 + bumps))
+    expected = [mass[(q > low) & (q <= high)].sum() / mass.sum() for low, high in pairwise((-2, -0.5, 0, 0.5, 2))]
+    np.testing.assert_allclose(list(LANDSCAPES["prinz"].populations().values()), expected, atol=2e-3)
 
 
 def test_noise_of_the_checkerboard_is_a_convolution():

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from twofold.beads import Beads
 from twofold.ensemble import Ensemble
+from twofold.errors import UserError
 from twofold.systems.known import KnownSystem
 
 NODES = 6
@@ -54,6 +55,15 @@ class Landscape(KnownSystem):
         """`-ln` of the density with noise of `sigma` nm, up to a constant; None where there is no closed form."""
         del x, sigma
         return None
+
+    def score(self, points: np.ndarray, sigma: float = 0.0) -> np.ndarray:
+        """Exact `grad ln p` per nm of points (points, coordinates), of the density with noise of `sigma` nm.
+
+        Raises UserError for noise where there is no closed form.
+        """
+        if sigma and self.noised(jnp.zeros(self.dimension), jnp.float32(sigma)) is None:
+            raise UserError(f"noise on {self.name}", "a landscape with a closed form of it", "use noised_grid")
+        return np.asarray(_scores(self, jnp.asarray(points, jnp.float32), jnp.float32(sigma) if sigma else None))
 
     def basins(self) -> dict[str, Basin]:
         """Regions whose populations are compared, as functions of points (points, coordinates)."""
@@ -152,6 +162,16 @@ class Landscape(KnownSystem):
         return Ensemble.build(
             self.beads, positions, self.temperature, trajectory=chain_of(number), frame_ps=self.frame_ps, source=source
         )
+
+
+@eqx.filter_jit
+def _scores(landscape: Landscape, points: Array, sigma: Array | None) -> Array:
+    def energy(x: Array) -> Array:
+        value = landscape.potential(x) if sigma is None else landscape.noised(x, sigma)
+        assert value is not None  # asked before
+        return value
+
+    return -jax.vmap(jax.grad(energy))(points)
 
 
 @eqx.filter_jit
