@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,7 +120,7 @@ def examine(
         lambda: _diffusion(model, training, held_out, frames, seed),
         lambda: _basins(model, training, held_out, seed),
         lambda: _timestep(model, held_out, given[0][1] if given else None, replicas, seed),
-        lambda: _noise(model, held_out, seed),
+        lambda: _noise(model, held_out, given[0][1].notes if given else {}, seed),
         lambda: not_judged(cannot) if cannot else _rates(model, training, held_out, files, headers, seed),
     )
     found = []
@@ -231,9 +231,13 @@ def _timestep(model: Model, held_out: Ensemble, header: Header | None, replicas:
     return timestep(setting, start, used_fs=used_fs, seed=seed)
 
 
-def _noise(model: Model, held_out: Ensemble, seed: int) -> Findings:
+def _noise(model: Model, held_out: Ensemble, notes: Mapping[str, Any], seed: int) -> Findings:
+    """Of the simulation whose notes these are, or of one as the model would make it."""
     level = noise_level(model.report.get("noise_level"), model.sigma_star)
-    wide = blur(model.beads, model.chart, _some(held_out, 10_000).positions, model.sigma_star, seed)
+    if notes.get("deblur") == "forces":
+        return level
+    sigma = notes.get("sigma", model.sigma_star)
+    wide = blur(model.beads, model.chart, _some(held_out, 10_000).positions, sigma, seed)
     return Findings((*level.checks, *wide.checks), level.curves)
 
 

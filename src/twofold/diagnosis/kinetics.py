@@ -75,7 +75,7 @@ def kinetics(reference: Motion, simulation: Motion, seed: int = 0) -> Findings:
         return Findings(not_judged(reason).checks, (figure,))
     lag = lags[place]
     sets = slow_sets(counts_by_block(one, lag.reference).sum(axis=0), lag.reference, number)
-    crossings = [_crossings(part, sets) for part in (one, other)]
+    crossings = [_crossings(part, sets, frames) for part, frames in ((one, lag.reference), (other, lag.simulation))]
     if min(crossings) < LEAST_CROSSINGS:
         reason = (
             f"Cannot be judged: {crossings[0]} crossings between slow sets in the reference and {crossings[1]} in the "
@@ -150,10 +150,11 @@ def slow_sets(counts: np.ndarray, lag: int, number: int) -> np.ndarray:
     return sets
 
 
-def _crossings(part: Discrete, sets: np.ndarray) -> int:
-    """Changes of set from one frame to the next within series."""
-    counts = counts_by_block(part, 1).sum(axis=0)
-    return int(counts[sets[:, None] != sets[None, :]].sum())
+def _crossings(part: Discrete, sets: np.ndarray, lag: int) -> int:
+    """Changes of set between frames `lag` apart, which do not count what wavers on a border in between."""
+    counts = counts_by_block(part, lag).sum(axis=0)
+    # every frame is a start: of `lag` starts in a row all but one tell of the same change
+    return int(counts[sets[:, None] != sets[None, :]].sum() / lag)
 
 
 def fitted(reference: Rates, simulation: Rates) -> tuple[float, float]:
