@@ -135,14 +135,22 @@ def fit_ala2(out: Path, **settings: Any) -> Model:
 
 
 def scored(
-    folder: Path, model: Model, *, samples: int, seed: int, simulation: dict[str, Any], **settings: Any
+    folder: Path,
+    model: Model,
+    *,
+    samples: int,
+    seed: int,
+    simulation: dict[str, Any],
+    sampling: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """`metrics.json` of the model in `folder/run`: of samples and of a simulation from samples, made if not there.
 
-    A simulation that was stopped everywhere before its first frame has a summary, but no numbers.
+    A simulation that was stopped everywhere before its first frame has a summary, but no numbers. sampling: options of
+    `Model.sample`; settings: of `evaluate`.
     """
     if not (folder / "metrics.json").is_file():
-        drawn = model.sample(samples, seed=seed)
+        drawn = model.sample(samples, seed=seed, **sampling or {})
         write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
         simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
         evaluation.evaluate(
