@@ -62,9 +62,9 @@ def main(
     columns = ("particles", "list, ms", "force, ms", "µs a particle", "over that of the first", "kB a particle")
     lines += [
         f"Width 32, two rounds of messages, cut-off {CUTOFF:g} times the mean spacing. Medians of {rounds}. From "
-        f"{LARGE} particles on the time grows with the power {power:.2f} of their number. Memory is that of "
-        "the list or of the force, whichever is larger. This is the energy with lists; `twofold fit` and `simulate` let all particles see "
-        "all, as is best for the small systems that they are for.",
+        f"{LARGE} particles on the time grows with the power {power:.2f} of their number. Memory is that of the list "
+        "or of the force, whichever is larger. This is the energy with lists; `twofold fit` and `simulate` let all "
+        "particles see all, as is best for the small systems that they are for.",
         "",
         *table(columns, cells),
         *drawn(rows, write),
