@@ -6,13 +6,15 @@ DATA is a folder with `ala2.pdb` and `train.npz`: alanine dipeptide under a stat
 of the unbiased force field and the logarithms of the weights. Two more systems have an exact energy: DW4, four
 particles whose open basin is thinned out ten-fold, and thirteen Lennard-Jones particles, of which only the frames below
 the median energy are kept: there no weight brings back what is missing.
+
+Local structure is compared at an equal number of frames, so that those that have more do not win by their number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +25,7 @@ from common import Folder, both_sets, command_line, fit_frames, header, publish,
 from twofold import packaged
 from twofold.analysis.divergence import js_2d, total_variation
 from twofold.analysis.observables import distances, torsions
+from twofold.analysis.uncertainty import block_groups, jackknife
 from twofold.ensemble import Ensemble
 from twofold.files.readers import read_trajectory
 from twofold.systems.clusters import CLUSTERS
@@ -32,10 +35,17 @@ THINNED = 10.0
 OPEN_NM = 2.62
 """Radius of gyration between the two basins of DW4, nm."""
 FRAMES = 20_000
+SPARSE = 5
+UNSEEN = 200
+"""Frames of LJ-13 that choose sigma*."""
 JUDGES = 100_000
 """Frames of clusters to fit, and to judge by."""
 SEED_OF_JUDGES = 10_000
-BIN_NM = 0.02
+BIN_NM = 0.1
+ALIKE = 1400
+"""Frames at which local structures are compared."""
+DRAWS = 10
+BLOCKS = 20
 PHI, PSI = np.array([[0, 1, 2, 3]]), np.array([[1, 2, 3, 4]])
 TORSION_BINS = 60
 
@@ -51,26 +61,48 @@ class System:
     reference: Callable[[], Ensemble]
     inside: Callable[[np.ndarray], np.ndarray]
     """Which frames belong to the population that is counted."""
+    local: Callable[[np.ndarray], np.ndarray]
+    """Of which frames the structure is compared."""
     shape: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
     """Distance between the local structures of two sets of positions and weights."""
     weighted: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
     simulation: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    samples: int = 20_000
+    relaxes: bool = False
+    """Simulations are long enough to forget their start in their first half, which is left out."""
 
     @cached_property
     def judges(self) -> Ensemble:
         """Frames of the truth."""
         return self.reference()
 
+    def population(self, positions: np.ndarray, weights: np.ndarray) -> float:
+        """Per cent of frames that are counted."""
+        return 100 * float(np.average(self.inside(positions), weights=weights))
+
     def scores(self, positions: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
         """Population in per cent, and distance of the local structure from the truth."""
-        share = 100 * np.average(self.inside(positions), weights=weights)
-        return float(share), self.shape(positions, weights, self.judges.positions, self.judges.weights)
+        return self.population(positions, weights), self.structure(positions, weights)
+
+    def structure(self, positions: np.ndarray, weights: np.ndarray) -> float:
+        """Mean distance from the truth of `ALIKE` frames drawn by their weights from where structure is compared."""
+        rng, local = np.random.default_rng(0), self.local(positions)
+        if not local.any():
+            return float("nan")
+        share = np.where(local, weights, 0.0)
+        draws = [rng.choice(len(share), ALIKE, p=share / share.sum()) for _ in range(DRAWS)]
+        judges, ones = self.judges, np.ones(ALIKE)
+        known = self.local(judges.positions)
+        exact = judges.positions[known], judges.weights[known]
+        return float(np.mean([self.shape(positions[index], ones, *exact) for index in draws]))
 
 
 def thinned(seed: int) -> Ensemble:
     """DW4 whose open basin has a tenth of its frames, each with ten times the weight."""
-    whole = CLUSTERS["dw4"].ensemble(FRAMES, seed)
+    # its chains forget where they began within 70 ps, and are not longer than that by much unless there are many frames
+    whole = CLUSTERS["dw4"].ensemble(SPARSE * FRAMES, seed).select(slice(None, None, SPARSE))
     opened = is_open(whole.positions)
     kept = ~opened | (np.random.default_rng(seed).random(len(whole)) < 1 / THINNED)
     return replace(whole, weights=np.where(opened, THINNED, 1.0)).select(kept)
@@ -81,10 +113,9 @@ def is_open(positions: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(positions).sum(axis=(1, 2)) / positions.shape[1]) > OPEN_NM
 
 
-def open_shape(x: np.ndarray, x_weights: np.ndarray, y: np.ndarray, y_weights: np.ndarray) -> float:
-    """Total variation of the distances of all pairs within the open basin."""
-    one, other = is_open(x), is_open(y)
-    return all_pairs(x[one], x_weights[one], y[other], y_weights[other]) if one.any() else 1.0
+def everywhere(positions: np.ndarray) -> np.ndarray:
+    """All frames."""
+    return np.ones(len(positions), bool)
 
 
 def all_pairs(x: np.ndarray, x_weights: np.ndarray, y: np.ndarray, y_weights: np.ndarray) -> float:
@@ -105,6 +136,7 @@ def truncated(seed: int) -> Ensemble:
     return whole.select(CLUSTERS["lj13"].energies(whole.positions) < median_energy())
 
 
+@cache
 def median_energy() -> float:
     """Median of the energy in kT over the frames that judge."""
     cluster = CLUSTERS["lj13"]
@@ -116,19 +148,20 @@ def high_energy(positions: np.ndarray) -> np.ndarray:
     return CLUSTERS["lj13"].energies(positions) >= median_energy()
 
 
+def right_handed(positions: np.ndarray) -> np.ndarray:
+    """Frames of five backbone beads with phi < 0."""
+    return ~left_handed(positions)
+
+
 def left_handed(positions: np.ndarray) -> np.ndarray:
     """Frames of five backbone beads with phi > 0."""
     return torsions(positions, PHI)[:, 0] > 0
 
 
 def torsion_shape(x: np.ndarray, x_weights: np.ndarray, y: np.ndarray, y_weights: np.ndarray) -> float:
-    """Jensen-Shannon divergence of (phi, psi) over the frames with phi < 0, in nats."""
-    sides = []
-    for positions, weights in ((x, x_weights), (y, y_weights)):
-        angles = np.concatenate([torsions(positions, PHI), torsions(positions, PSI)], axis=1)
-        sides.append((angles[angles[:, 0] < 0], weights[angles[:, 0] < 0]))
-    (one, one_weights), (other, other_weights) = sides
-    return js_2d(one, other, TORSION_BINS, one_weights, other_weights)
+    """Jensen-Shannon divergence of (phi, psi) in nats."""
+    one, other = (np.concatenate([torsions(side, PHI), torsions(side, PSI)], axis=1) for side in (x, y))
+    return js_2d(one, other, TORSION_BINS, x_weights, y_weights)
 
 
 def metadynamics(data: Path) -> tuple[Ensemble, Ensemble]:
@@ -142,16 +175,16 @@ def metadynamics(data: Path) -> tuple[Ensemble, Ensemble]:
 
 
 def packaged_judges() -> Ensemble:
-    """The held-out part of the packaged data; its first run is the one that is held out here."""
+    """All packaged runs but the first, which is the one that trains here; another one of them chooses sigma*."""
     data = packaged.ala2()
-    weights = np.load(data.held_out_weights)
-    return read_trajectory(data.topology, data.held_out, temperature=data.temperature, weights=weights)
+    files = [*data.training, *data.held_out]
+    frames = read_trajectory(data.topology, files, temperature=data.temperature, weights=data.weights())
+    return frames.select(frames.trajectory != 0)
 
 
 def systems(data: Path) -> dict[str, System]:
     """By the name on the command line."""
-    cluster = {"replicas": 100, "length_ps": 400.0, "frame_ps": 2.0}
-    peptide = {"replicas": 100, "length_ps": 200.0, "frame_ps": 1.0, "exchange": 4}
+    peptide = {"replicas": 100, "length_ps": 100.0, "frame_ps": 0.5, "exchange": 4}
 
     def of_cluster(name: str) -> Callable[[], Ensemble]:
         return lambda: CLUSTERS[name].ensemble(JUDGES, SEED_OF_JUDGES)
@@ -163,9 +196,11 @@ def systems(data: Path) -> dict[str, System]:
             lambda seed: (thinned(2 * seed), thinned(2 * seed + 1)),
             of_cluster("dw4"),
             is_open,
-            open_shape,
-            settings={"steps": 6000},
-            simulation=cluster,
+            is_open,
+            all_pairs,
+            settings={"steps": 3000, "batch": 128},
+            simulation={"replicas": 100, "length_ps": 1000.0, "frame_ps": 4.0, "timestep_fs": 20.0},
+            relaxes=True,
         ),
         System(
             "ala2",
@@ -173,26 +208,32 @@ def systems(data: Path) -> dict[str, System]:
             lambda seed: metadynamics(data),
             packaged_judges,
             left_handed,
+            right_handed,
             torsion_shape,
-            settings={"steps": 10_000},
+            settings={"steps": 5000},
             simulation=peptide,
         ),
         System(
             "lj13",
             "energies above the median; structure: pair distances, TV",
-            lambda seed: (truncated(2 * seed), truncated(2 * seed + 1)),
+            lambda seed: (truncated(2 * seed), truncated(2 * seed + 1).select(slice(UNSEEN))),
             of_cluster("lj13"),
             high_energy,
+            everywhere,
             all_pairs,
             weighted=False,
-            settings={"steps": 4000, "batch": 64},
-            simulation=cluster | {"length_ps": 100.0},
+            settings={"steps": 1000, "batch": 64},
+            simulation={"replicas": 100, "length_ps": 20.0, "frame_ps": 0.2, "timestep_fs": 4.0},
+            sampling={"corrector": 0},
+            samples=2000,
         ),
     )
     return {system.name: system for system in found}
 
 
 LABELS = {"noise": "none", "forces": "only", "mixture": "auto"}
+ARMS = (("noise", False), ("forces", False), ("mixture", False), ("mixture", True))
+"""Labels, and whether the frames have their weights."""
 
 
 def main(
@@ -200,8 +241,7 @@ def main(
     folder: Folder,
     /,
     only: tuple[str, ...] = ("dw4", "ala2", "lj13"),
-    seeds: int = 3,
-    samples: int = 20_000,
+    seeds: int = 1,
     scale: Annotated[float, tyro.conf.arg(help="of updates and lengths; below 1 to try it out")] = 1.0,
     write: Path | None = None,
 ) -> None:
@@ -215,16 +255,17 @@ def main(
         if "cluster" in system.judges.source:
             notes += [f"{name}: {cluster_convergence(system.judges).sentence}", ""]
             print(notes[-2], flush=True)
-        rows += floors(system, seeds)
-        for labels in LABELS:
-            for weighted in (False, True) if system.weighted else (False,):
-                rows.append(row(system, folder / name, labels, weighted, seeds, samples, scale))
+        rows += floors(system)
+        for labels, weighted in ARMS:
+            if system.weighted or not weighted:
+                rows.append(row(system, folder / name, labels, weighted, seeds, scale))
                 print("\n".join(table(COLUMNS, rows)), flush=True)
     counted = "; ".join(f"{name}: {known[name].said}" for name in only)
     lines += [
-        f"Populations and local structure of {samples} samples and of simulations at sigma*, freed of its noise. "
-        f"Counted are: {counted}. Mean ± standard error over {seeds} seeds (of the fit; of the data too where they are "
-        "made by a known energy).",
+        "Populations, with their ratio to the truth, and local structure of samples and of simulations at sigma*, "
+        f"freed of its noise. Counted are: {counted}. Structure is that of {ALIKE} frames, of the truth too. Mean ± "
+        f"standard error over {seeds} seeds (of the fit; of the data too where they are made by a known energy); of "
+        "the truth and of the training frames block jackknife.",
         "",
         *notes,
         *table(COLUMNS, rows),
@@ -237,17 +278,22 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def floors(system: System, seeds: int) -> list[tuple[Any, ...]]:
-    """The truth, and the training frames with and without their weights."""
-    judges = system.judges
-    rows: list[tuple[Any, ...]] = [
-        (system.name, "the truth", "", f"{system.scores(judges.positions, judges.weights)[0]:.3g}", "", "", "", "")
-    ]
-    frames = [system.biased(seed)[0] for seed in range(seeds)]
-    for weighted in (False, True) if system.weighted else (False,):
-        found = [system.scores(one.positions, one.weights if weighted else np.ones(len(one))) for one in frames]
-        share, shape = (spread(column, 3) for column in zip(*found, strict=True))
-        rows.append((system.name, "training frames", said(weighted), share, "", shape, "", ""))
+def floors(system: System) -> list[tuple[Any, ...]]:
+    """The truth, and the training frames of the first seed with and without their weights."""
+    judges, frames = system.judges, system.biased(0)[0]
+    sets = [("the truth", True, judges)]
+    sets += [("training frames", weighted, frames) for weighted in ((False, True) if system.weighted else (False,))]
+    rows: list[tuple[Any, ...]] = []
+    for name, weighted, part in sets:
+        weights = part.weights if weighted else np.ones(len(part))
+
+        def share(index: np.ndarray, part: Ensemble = part, weights: np.ndarray = weights) -> float:
+            return system.population(part.positions[index], weights[index])
+
+        value, error = jackknife(share, block_groups(part.block, len(part), BLOCKS))
+        cell = f"{value:.3g} ± {error:.1g}"
+        label = "" if part is judges else said(weighted)
+        rows.append((system.name, name, label, cell, "", f"{system.structure(part.positions, weights):.3g}", "", ""))
     return rows
 
 
@@ -256,9 +302,7 @@ def said(weighted: bool) -> str:
     return "yes" if weighted else "no"
 
 
-def row(
-    system: System, folder: Path, labels: str, weighted: bool, seeds: int, samples: int, scale: float
-) -> tuple[Any, ...]:
+def row(system: System, folder: Path, labels: str, weighted: bool, seeds: int, scale: float) -> tuple[Any, ...]:
     """Fits, samples and simulations of one choice of labels and weights, by seed; those that are there are kept."""
     drawn, moved, stable = [], [], []
     for seed in range(seeds):
@@ -269,12 +313,23 @@ def row(
         settings = system.settings | {"steps": max(100, round(scale * system.settings["steps"]))}
         model = fit_frames(out / "run", training, held_out, seed=seed, forces=LABELS[labels], **settings)
         simulation = system.simulation | {"length_ps": scale * system.simulation["length_ps"]}
-        found, simulated, kept = both_sets(out, model, samples=samples, seed=seed, simulation=simulation)
+        amounts = {"samples": system.samples, "seed": seed, "simulation": simulation, "sampling": system.sampling}
+        found, simulated, kept = both_sets(out, model, **amounts)
         drawn.append(system.scores(found, np.ones(len(found))))
         if simulated is not None:
-            moved.append(system.scores(simulated, np.ones(len(simulated))))
+            # frames lie one replica after the other
+            late = simulated
+            if system.relaxes:
+                each = len(simulated) // simulation["replicas"]
+                late = simulated[np.arange(len(simulated)) % each >= each // 2]
+            moved.append(system.scores(late, np.ones(len(late))))
         stable.append(kept)
-    cells = [[spread(column, 3) for column in zip(*part, strict=True)] or ["-", "-"] for part in (drawn, moved)]
+    truth = system.population(system.judges.positions, system.judges.weights)
+    cells = []
+    for part in (drawn, moved):
+        shares, shapes = zip(*part, strict=True) if part else ((), ())
+        ratio = f" ({np.mean(shares) / truth:.2f})" if part else ""
+        cells.append((f"{spread(shares, 3)}{ratio}" or "-", spread(shapes, 3) or "-"))
     (share, shape), (moving_share, moving_shape) = cells
     return system.name, labels, said(weighted), share, moving_share, shape, moving_shape, ", ".join(stable)
 

@@ -187,7 +187,13 @@ def freed(model: Model, simulation: Path) -> np.ndarray:
 
 
 def both_sets(
-    folder: Path, model: Model, *, samples: int, seed: int, simulation: dict[str, Any]
+    folder: Path,
+    model: Model,
+    *,
+    samples: int,
+    seed: int,
+    simulation: dict[str, Any],
+    sampling: dict[str, Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Samples, frames of a simulation without its noise (None where there are none), and how many replicas were stable.
 
@@ -195,7 +201,7 @@ def both_sets(
     """
     drawn, moved = folder / "samples.dcd", folder / "simulation.dcd"
     if not drawn.is_file():
-        write_trajectory(drawn, model.sample(samples, seed=seed).positions, model.beads)
+        write_trajectory(drawn, model.sample(samples, seed=seed, **sampling or {}).positions, model.beads)
     simulate_once(model, moved, seed=seed, **simulation)
     summary = read_summary(moved)
     frames = freed(model, moved) if moved.is_file() else None

@@ -17,6 +17,7 @@ from common import Folder, both_sets, command_line, fit_frames, header, publish,
 
 from twofold.analysis.divergence import js_2d, pmf_error_2d
 from twofold.analysis.observables import torsions
+from twofold.analysis.uncertainty import jackknife
 from twofold.ensemble import Ensemble, split
 from twofold.files.readers import read_trajectory
 from twofold.force_check import measure_forces
@@ -24,9 +25,10 @@ from twofold.force_check import measure_forces
 PHI, PSI = np.array([[0, 1, 2, 4]]), np.array([[1, 2, 4, 5]])
 """Of the beads C N CA CB C N."""
 BINS = 60
+DEFAULT = "noise and forces"
 ARMS: dict[str, dict[str, Any]] = {
     "noise": {"forces": "none"},
-    "noise and forces": {"forces": "auto"},
+    DEFAULT: {"forces": "auto"},
     "noise and forces, matrix": {"forces": "auto", "force_mixture": "matrix"},
     "forces": {"forces": "only"},
 }
@@ -40,10 +42,10 @@ def main(
     folder: Folder,
     /,
     frames: tuple[int, ...] = (1000, 10_000),
-    updates: int = 10_000,
-    seeds: int = 3,
-    samples: int = 50_000,
-    length_ps: float = 500.0,
+    updates: int = 5000,
+    seeds: int = 2,
+    samples: int = 20_000,
+    length_ps: float = 100.0,
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its table."""
@@ -54,22 +56,33 @@ def main(
     simulation = {"replicas": 100, "length_ps": length_ps, "frame_ps": length_ps / 250, "exchange": 4}
     half = len(judges) // 2
     rows: list[tuple[Any, ...]] = [("", "halves of the judges", *cells([scores(judges[:half], judges[half:])]), *BLANK)]
+    rng = np.random.default_rng(0)
+    for number in (*frames, samples):
+        drawn = judges[rng.choice(len(judges), number)]
+        rows.append(("", f"{number} draws of the judges", *cells([scores(drawn, judges)]), *BLANK))
+    share, error = jackknife(
+        lambda index: 100 * float(np.mean(judges[index, 0] > 0)), np.arange(len(judges)) * BLOCKS // len(judges)
+    )
+    signals = []
     for number in frames:
         few = whole.select(slice(None, None, len(whole) // number))
         rows.append((number, "the frames themselves", *cells([scores(angles(few.positions), judges)]), *BLANK))
         for name, settings in ARMS.items():
             kept = folder / f"{name.replace(' ', '-').replace(',', '')}-{number}"
-            rows.append(
-                (number, name, *arm(kept, few, judges, settings | {"steps": updates}, seeds, samples, simulation))
-            )
+            found_here, report = arm(kept, few, judges, settings | {"steps": updates}, seeds, samples, simulation)
+            rows.append((number, name, *found_here))
             print("\n".join(table(COLUMNS, rows)), flush=True)
+            if name == DEFAULT:
+                signals.append(f"{number} frames: {signal(report)}")
     lines += [
         f"The virial of the forces is {found.ratio:.2f} ± {found.error:.2f} times what it should be, that of stretches "
-        f"{found.stretch:.2f} ± {found.stretch_error:.2f}. Every tenth frame, or all; the last fifth of the time is "
-        f"held out for the choice of sigma*. {updates} updates, {samples} samples, 100 replicas of {length_ps:g} ps "
+        f"{found.stretch:.2f} ± {found.stretch_error:.2f}. {'; '.join(signals)}. Frames are taken evenly over all of "
+        "the time, and the last fifth of it is held out for the choice of sigma*, so that four fifths train. "
+        f"{updates} updates, {samples} samples, 100 replicas of {length_ps:g} ps "
         "that trade with copies at four larger levels of noise, freed of the noise of sigma*. JS "
         f"({BINS} x {BINS} bins, nats) and PMF error ((kT)^2) of (phi, psi) against the {len(judges)} pairs of "
-        f"torsions; mean ± standard error over {seeds} seeds.",
+        f"torsions, of which {share:.2g} ± {error:.1g} % have phi > 0; sets are to be read against as "
+        f"many draws of the judges. Mean ± standard error over {seeds} seeds.",
         "",
         *table(COLUMNS, rows),
     ]
@@ -77,6 +90,17 @@ def main(
 
 
 BLANK = ("", "", "", "")
+BLOCKS = 20
+
+
+def signal(report: dict[str, Any]) -> str:
+    """What part of the labels is signal, and the noise at which forces and noise tell as much."""
+    part, crossings = report["label_signal"], report["crossover_sigma"].values()
+    return (
+        f"at sigma {part['sigma']:.3g} at least {100 * part['noise']:.2g} % of the labels of noise and "
+        f"{100 * part['forces']:.2g} % of the forces are signal, and coordinates weigh both alike at sigma "
+        f"{min(crossings):.2g} to {max(crossings):.2g}"
+    )
 
 
 def read(data: Path) -> Ensemble:
@@ -114,19 +138,21 @@ def arm(
     seeds: int,
     samples: int,
     simulation: dict[str, Any],
-) -> tuple[str, ...]:
-    """Fit, sample and simulate with one kind of labels; parts that are there already are kept."""
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Fit, sample and simulate with one kind of labels; parts that are there already are kept. Cells and a report."""
     training, held_out = split(frames)
     drawn, moved, stable = [], [], []
+    report: dict[str, Any] = {}
     for seed in range(seeds):
         out = folder.with_name(f"{folder.name}-{seed}")
         model = fit_frames(out / "run", training, held_out, seed=seed, **settings)
         one, other, kept = both_sets(out, model, samples=samples, seed=seed, simulation=simulation)
+        report = model.report
         drawn.append(scores(angles(one), judges))
         if other is not None:
             moved.append(scores(angles(other), judges))
         stable.append(kept)
-    return *cells(drawn), *cells(moved), ", ".join(stable)
+    return (*cells(drawn), *cells(moved), ", ".join(stable)), report
 
 
 if __name__ == "__main__":
