@@ -58,6 +58,7 @@ METHODS: dict[str, Method] = {
     "antithetic": Method({"fokker_planck": 0.0}, "auto"),
     "antithetic + Fokker-Planck": Method({}, "auto"),
     "antithetic + classification": Method({"fokker_planck": 0.0, "classification": 0.1}, "auto"),
+    "antithetic + both terms": Method({"classification": 0.1}, "auto"),
 }
 
 
