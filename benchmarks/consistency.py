@@ -4,7 +4,9 @@
 
 Systems: the two-mode mixture 20/80, Mueller-Brown, five-bead alanine dipeptide. Every method fits, draws samples,
 simulates from samples and is scored against frames that training did not see. Scores of the mixture's simulations hold
-no news about populations: nothing crosses its barrier of 25 kT, so they are read off the energy by quadrature.
+no news about populations: nothing crosses its barrier of 25 kT, so they are read off the energy by quadrature. Nor do
+those of the molecule, in the time of a table: what its energy holds is told by the residual of the Fokker-Planck
+equation along the levels of noise (see the method's section on weights of basins).
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 from common import (
@@ -31,8 +35,12 @@ from common import (
     table,
 )
 
+from twofold.analysis.observables import torsions
 from twofold.architectures import LANDSCAPE, SMALL_CHAIN
+from twofold.diagnosis.basins import odds_drift
+from twofold.diagnosis.losses import Coordinates
 from twofold.model import Model
+from twofold.run_folder import RunFolder
 from twofold.systems.toys import LANDSCAPES
 
 
@@ -45,6 +53,7 @@ class Method:
     published: str = ""
 
 
+DRIFT_FRAMES = 10_000
 PLAIN = {"loss": "denoising"}
 RESIDUAL = {"fokker_planck": "SYSTEM"}
 EXPERTS = {"experts": "SYSTEM", "experts_plain": 2}
@@ -169,9 +178,21 @@ def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) ->
         "sigma": _level(model, method),
     }
     metrics = scored(folder, model, samples=system.samples, seed=seed, simulation=simulation, bins=system.bins)
-    return {"metrics": metrics, "report": model.report, "sigma": _level(model, method) or model.sigma_star} | {
-        "energy": quadrature(model, LANDSCAPES[name]) if name in LANDSCAPES else None
-    }
+    level = _level(model, method) or model.sigma_star
+    odds = quadrature(model, LANDSCAPES[name]) if name in LANDSCAPES else odds_of_energy(model, run, level)
+    return {"metrics": metrics, "report": model.report, "sigma": level, "energy": odds}
+
+
+def odds_of_energy(model: Model, run: Path, level: float) -> float:
+    """ln of the odds of phi < 0 in `exp(-U)`: of training frames, less what they drift by along the levels of noise."""
+    training, _ = RunFolder(run).read_data()
+    some = training.select(slice(None, None, max(1, len(training) // DRIFT_FRAMES)))
+    inside = torsions(some.positions, np.array([[0, 1, 2, 3]]))[:, 0] > 0
+    x = jax.jit(jax.vmap(model.chart.encode))(jnp.asarray(some.positions))
+    levels = np.geomspace(level, min(model.schedule.largest, model.network.conservative_to), 24)
+    drift, *_ = odds_drift(model.network, model.chart, levels, Coordinates(x, some.weights, some.block), inside)
+    share = float(np.average(inside, weights=some.weights))
+    return float(np.log((1 - share) / share)) - drift
 
 
 def fit_landscape(name: str, out: Path, frames: int, settings: dict[str, Any]) -> Model:
