@@ -150,8 +150,7 @@ def scored(
     `Model.sample`; settings: of `evaluate`.
     """
     if not (folder / "metrics.json").is_file():
-        drawn = model.sample(samples, seed=seed, **sampling or {})
-        write_trajectory(folder / "samples.dcd", drawn.positions, model.beads, overwrite=True)
+        sample_once(model, folder / "samples.dcd", samples, seed=seed, **sampling or {})
         simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
         evaluation.evaluate(
             folder / "run",
@@ -163,6 +162,12 @@ def scored(
         )
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return metrics | {"simulations": {"simulation": read_summary(folder / "simulation.dcd")}}
+
+
+def sample_once(model: Model, path: Path, number: int, **options: Any) -> None:
+    """`number` samples at `path`, with the options of `Model.sample`; those that are there are not drawn again."""
+    if not path.is_file():
+        write_trajectory(path, model.sample(number, **options).positions, model.beads)
 
 
 def simulate_once(model: Model, path: Path, **settings: Any) -> None:
@@ -200,8 +205,7 @@ def both_sets(
     What is in the folder is not made again.
     """
     drawn, moved = folder / "samples.dcd", folder / "simulation.dcd"
-    if not drawn.is_file():
-        write_trajectory(drawn, model.sample(samples, seed=seed, **sampling or {}).positions, model.beads)
+    sample_once(model, drawn, samples, seed=seed, **sampling or {})
     simulate_once(model, moved, seed=seed, **simulation)
     summary = read_summary(moved)
     frames = freed(model, moved) if moved.is_file() else None

@@ -142,10 +142,7 @@ def main(
     for name in systems:
         rows: list[tuple[Any, ...]] = []
         for label in methods:
-            found = [
-                one_run(folder / name / f"{label.replace(' ', '-')}-{seed}", name, METHODS[label], seed, scale)
-                for seed in range(seeds)
-            ]
+            found = [one_run(folder, name, label, seed, scale) for seed in range(seeds)]
             rows.append(row(label, name, found))
             print("\n".join(table(COLUMNS, rows)), flush=True)
         lines += [f"## {name}", "", *table(COLUMNS, rows)]
@@ -159,13 +156,19 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def one_run(folder: Path, name: str, method: Method, seed: int, scale: float) -> dict[str, Any]:
+def place(folder: Path, name: str, label: str, seed: int) -> Path:
+    """The folder of a system, a method and a seed."""
+    return folder / name / f"{label.replace(' ', '-')}-{seed}"
+
+
+def one_run(where: Path, name: str, label: str, seed: int, scale: float) -> dict[str, Any]:
     """Fit, sample, simulate and score; a finished run is read back."""
-    system, run = SYSTEMS[name], folder / "run"
+    system, method, folder = SYSTEMS[name], METHODS[label], place(where, name, label, seed)
+    run = folder / "run"
     settings = {k: getattr(system, k) if v == "SYSTEM" else v for k, v in method.settings.items()}
     settings |= {"steps": round(scale * system.steps), "seed": seed}
     same = [label for label, other in METHODS.items() if other.settings == method.settings]
-    fitted = folder.with_name(f"{same[0].replace(' ', '-')}-{seed}") / "run"
+    fitted = place(where, name, same[0], seed) / "run"
     if fitted.is_dir() and not run.is_dir():
         # these methods part where they simulate
         shutil.copytree(fitted, run)

@@ -15,11 +15,10 @@ from typing import Annotated, Any
 
 import tyro
 from ala2 import BASIN, against_blurred, bond_moments, crossings_of
-from common import Folder, command_line, fit_ala2, header, publish, quantity, simulate_once, spread, table
+from common import Folder, command_line, fit_ala2, header, publish, quantity, sample_once, simulate_once, spread, table
 
 from twofold import evaluation, packaged
 from twofold.files.readers import read_trajectory
-from twofold.files.trajectories import write_trajectory
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 
@@ -96,8 +95,7 @@ def one_seed(
     """Fit, sample, simulate at all levels and score; parts that are there already are kept."""
     run, drawn = RunFolder(folder / "run"), folder / "samples.dcd"
     model = fit_ala2(run.path, seed=seed, steps=updates, smallest_noise=levels_pm[0] / width)
-    if not drawn.is_file():
-        write_trajectory(drawn, model.sample(samples, seed=seed).positions, model.beads)
+    sample_once(model, drawn, samples, seed=seed)
     found = Seed(model.sigma_star)
     for level in levels_pm:
         place, sigma = folder / f"{level:g}pm", level / width

@@ -69,7 +69,7 @@ def main(
     for name in molecules:
         work = Work(data, folder / name, name, budget | {"forces": forces}, samples)
         if forces != "none" and measure_forces(work.frames()).verdict == "refused":
-            work = replace(work, name=f"{name}, without forces", settings=budget | {"forces": "none"}, molecule=name)
+            work = replace(work, settings=budget | {"forces": "none"})
         found, own = row(work, {"replicas": replicas, "length_ps": length_ps, "frame_ps": length_ps / 200})
         rows.append(found)
         types += own
@@ -99,17 +99,16 @@ class Work:
     name: str
     settings: dict[str, Any]
     samples: int
-    molecule: str = ""
 
     @property
-    def file_name(self) -> str:
-        """Of the molecule, which is its name unless something is said of it there."""
-        return self.molecule or self.name
+    def title(self) -> str:
+        """The name, and what is particular."""
+        return f"{self.name}, without forces" if self.settings["forces"] == "none" else self.name
 
     @property
     def archive(self) -> Path:
         """The thousand frames."""
-        return self.data / f"rmd17_{self.file_name}_train_01.npz"
+        return self.data / f"rmd17_{self.name}_train_01.npz"
 
     def frames(self, theory: str = "dynamics") -> Ensemble:
         """All of them, with the forces of a level of theory."""
@@ -121,7 +120,7 @@ class Work:
 
     def judges(self, held_out: Ensemble) -> Ensemble:
         """Frames that training did not see."""
-        more = self.data / f"{self.file_name}_more.npz"
+        more = self.data / f"{self.name}_more.npz"
         return read_trajectory(None, more, temperature=TEMPERATURE) if more.is_file() else held_out
 
 
@@ -139,7 +138,7 @@ def row(work: Work, simulation: dict[str, Any]) -> tuple[tuple[Any, ...], list[t
     ]
     worst = [max(one, key=lambda pair, one=one: one[pair] / floors[pair]) if one else "" for one in found]
     cells = (
-        work.name,
+        work.title,
         len(model.beads),
         model.report["architecture"],
         f"{model.report['seconds'] / 60:.1f}",
@@ -155,7 +154,7 @@ def row(work: Work, simulation: dict[str, Any]) -> tuple[tuple[Any, ...], list[t
     )
     pairs = [
         (
-            work.name,
+            work.title,
             pair,
             f"{floors[pair]:.3f}",
             *(f"{one[pair]:.3f} ({one[pair] / floors[pair]:.2f})" if one else "-" for one in found),

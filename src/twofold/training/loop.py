@@ -145,9 +145,7 @@ class Trainer(eqx.Module):
         batch = self.settings.batch or 1
         index = draw_index(data, frames, batch)
         x, known = data.coordinates[index], None if data.scores is None else data.scores[index]
-        if self.frozen.augment_rotation:
-            turns = random_rotations(turn, batch, x.shape[-1])
-            x, known = rotate(turns, x), None if known is None else rotate(turns, known)
+        x, known = self._turned(turn, x), None if known is None else self._turned(turn, known)
         # frames come in order of time and levels in ascending order: pair them at random
         sigma = self.schedule.draw(levels, batch)
         if isinstance(self.frozen, Experts):
@@ -191,11 +189,11 @@ class Trainer(eqx.Module):
         values = [loss(part, self.system, *(label[some] for label in labels)) for some, part in pieces]
         return jnp.concatenate(values)
 
-    def _turned(self, x: Array, key: PRNGKeyArray) -> Array:
-        """Frames at random orientations, where the model has to learn that all are alike."""
+    def _turned(self, key: PRNGKeyArray, x: Array) -> Array:
+        """Frames at random orientations, the same for the same key, where the model has to learn that all are alike."""
         if not self.frozen.augment_rotation:
             return x
-        return rotate(random_rotations(jax.random.fold_in(key, 1), x.shape[0], x.shape[-1]), x)
+        return rotate(random_rotations(key, x.shape[0], x.shape[-1]), x)
 
     def _levels(self, smallest: float | None = None, largest: float | None = None) -> NoiseSchedule:
         """Log-uniform levels that have an energy, between the two where they are given."""
@@ -231,7 +229,8 @@ class Trainer(eqx.Module):
         frames, order, levels, noise, probes = jax.random.split(key, 5)
         sigma = self._levels(settings.fokker_planck_smallest, settings.fokker_planck_largest).draw(levels, groups)
         # frames come in order of time
-        x = self._turned(jax.random.permutation(order, draw_frames(data, frames, groups * members)), frames)
+        x = jax.random.permutation(order, draw_frames(data, frames, groups * members))
+        x = self._turned(jax.random.fold_in(frames, 1), x)
         y = x + along_frames(jnp.repeat(sigma, members), x) * draw_noise(noise, self.chart, x)
         grouped = y.reshape(groups, members, *y.shape[1:])
         exact = settings.fokker_planck_exact
@@ -240,7 +239,7 @@ class Trainer(eqx.Module):
     def _classification(self, model: Energy, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
         frames, levels, noise, pairing, partner = jax.random.split(key, 5)
         batch = self.settings.batch or 1
-        x = self._turned(draw_frames(data, frames, batch), frames)
+        x = self._turned(jax.random.fold_in(frames, 1), draw_frames(data, frames, batch))
         schedule = self._levels()
         sigma = jax.random.permutation(pairing, schedule.draw(levels, batch))
         other = other_level(partner, sigma, schedule, self.chart)
