@@ -36,7 +36,6 @@ from common import (
 )
 
 from twofold.analysis.observables import torsions
-from twofold.architectures import LANDSCAPE, SMALL_CHAIN
 from twofold.diagnosis.basins import odds_drift
 from twofold.diagnosis.losses import Coordinates
 from twofold.model import Model
@@ -64,10 +63,10 @@ METHODS: dict[str, Method] = {
     "mixture": Method(PLAIN | EXPERTS, "smallest", "Mixture"),
     "Fokker-Planck": Method(PLAIN | RESIDUAL, "smallest", "Fokker-Planck"),
     "both": Method(PLAIN | RESIDUAL | EXPERTS | {"fokker_planck_largest": "SYSTEM"}, "smallest", "Both"),
-    "antithetic": Method({"fokker_planck": 0.0}, "auto"),
-    "antithetic + Fokker-Planck": Method({}, "auto"),
+    "antithetic": Method({"fokker_planck": 0.0, "classification": 0.0}, "auto"),
+    "antithetic + Fokker-Planck": Method(RESIDUAL | {"classification": 0.0}, "auto"),
     "antithetic + classification": Method({"fokker_planck": 0.0, "classification": 0.1}, "auto"),
-    "antithetic + both terms": Method({"classification": 0.1}, "auto"),
+    "antithetic + both terms": Method(RESIDUAL | {"classification": 0.1}, "auto"),
 }
 
 
@@ -102,11 +101,11 @@ class System:
 SYSTEMS: dict[str, System] = {
     "double-well-2d": System(
         10_000, 10_000, 50_000, 200, 500.0, 2.0, 50.0, 100, "x/y",
-        ("population of basin left", "population of basin right"), (0.34, 6.1), LANDSCAPE.fokker_planck,
+        ("population of basin left", "population of basin right"), (0.34, 6.1), 1.0,
     ),
     "mueller-brown": System(
         100_000, 20_000, 100_000, 100, 250.0, 0.25, 5.0, 100, "x/y",
-        ("population of basin upper", "population of basin lower"), (0.34, 6.1), LANDSCAPE.fokker_planck,
+        ("population of basin upper", "population of basin lower"), (0.34, 6.1), 1.0,
         {
             "Diffusion": ("0.0122", "0.0448", "0.111", "0.504"),
             "Mixture": ("0.0109", "0.0254", "0.097", "0.247"),
@@ -116,7 +115,7 @@ SYSTEMS: dict[str, System] = {
     ),
     "ala2": System(
         0, 10_000, 20_000, 200, 100.0, 0.5, None, 64, "phi/psi ALA2",
-        ("population of phi > 0, ALA2", ""), (0.6, 2.5), SMALL_CHAIN.fokker_planck,
+        ("population of phi > 0, ALA2", ""), (0.6, 2.5), 0.5,
         {
             "Diffusion": ("0.0081", "0.0695", "0.095", "1.047"),
             "Two For One": ("0.0081", "0.0158", "0.098", "0.206"),

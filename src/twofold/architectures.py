@@ -71,6 +71,7 @@ class Recipe:
     loss: str = "antithetic"
     chunk: int = 100
     fokker_planck: float = 0.0
+    classification: float = 0.0
 
 
 # Weight decay and batch keep the loss of held-out frames from rising over the training times of the benchmarks.

@@ -98,7 +98,7 @@ class Model:
     def force_field(self, sigma: float | None = None, *, extrapolated: bool = False) -> CoarseForceField:
         """The force field at `sigma` (units of the chart), by default `sigma_star`.
 
-        extrapolated: to no noise, at twice the cost. Raises UserError for a level that was not trained.
+        extrapolated: to no noise, at up to twice the cost. Raises UserError for a level that was not trained.
         """
         level = self.sigma_star if sigma is None else sigma
         self._check_trained(level)

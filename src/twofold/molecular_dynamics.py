@@ -1,9 +1,8 @@
-"""From a model to replicas that move: starts, settings, files."""
+"""From a model to replicas that move: settings, files, what a record says of its force field."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,11 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from twofold.analysis.observables import distances, torsions
-from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.files.atomic import check_target, write_json
-from twofold.files.trajectories import check_suffix, read_positions
+from twofold.files.trajectories import check_suffix
 from twofold.model import Model
 from twofold.simulation.export import export_table, export_trajectory
 from twofold.simulation.record import Header, Record
@@ -24,18 +21,14 @@ from twofold.simulation.region import Region
 from twofold.simulation.run import Progress, simulate
 from twofold.simulation.settings import SimulationSettings
 from twofold.simulation.summary import Summary
+from twofold.starts import described, starts_of_levels
 
 Deblur = Literal["frames", "forces"]
-START_BATCH = 4
-"""Samples drawn for each replica where only one basin will do."""
-START_SEED = 0x5EED57A7
-"""Flips bits of the seed from which starting conformations are drawn."""
 REPLICAS = 200
 BLURRED = 1.5
 """Noise level over sigma* above which frames may leave the region of the data."""
 LADDER = 8.0
 """Largest level of noise of a ladder over the smallest, unless it is given."""
-CONDITION = re.compile(r"(?:(phi|psi|omega)(\d*)|(torsion|distance)\((\d+(?:,\d+)*)\))([<>])(-?\d+(?:\.\d+)?)")
 LENGTH_PS = 200.0
 FRAMES = 200
 """Frames of a replica unless the time between them is given."""
@@ -129,7 +122,7 @@ def simulate_model(
     if replicas is not None and replicas < 1:
         raise UserError(f"{replicas} replicas", "at least one")
     before = _header(model, files) if resume else None
-    began_as = {"kind": "basin" if start_basin else "simulation", "start": start_basin or _described(start)}
+    began_as = {"kind": "basin" if start_basin else "simulation", "start": start_basin or described(start)}
     field: dict[str, Any] = {
         "sigma": sigma,
         "deblur": deblur,
@@ -156,7 +149,7 @@ def simulate_model(
     number = before.replicas if before else replicas or REPLICAS
     extrapolated = notes.get("deblur") == "forces"
     noise = [None] if extrapolated else levels
-    positions = None if before else _starts(model, number, noise, start, start_basin, settings.seed)
+    positions = None if before else starts_of_levels(model, number, noise, start, start_basin, settings.seed)
     alone = len(levels) == 1
     summary = simulate(
         model.force_field(levels[0], extrapolated=extrapolated) if alone else model.ladder(levels, number),
@@ -216,16 +209,6 @@ def _levels(model: Model, level: float, number: int, largest: float | None) -> l
     return [*(float(one) for one in np.geomspace(level, largest, number + 1)[:-1]), float(largest)]
 
 
-def _starts(
-    model: Model, number: int, noise: Sequence[float | None], start: Any, basin: str | None, seed: int
-) -> np.ndarray:
-    """Starting positions of all levels, the lowest first; samples are drawn for each level anew."""
-    # of seeds that follow each other, one run's copies would start where another's replicas do
-    seeds = [seed, *(int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(1, len(noise)))]
-    drawn = [starting_positions(model, number, one, start, basin, own) for one, own in zip(noise, seeds, strict=True)]
-    return np.concatenate(drawn)
-
-
 def _export(files: Outputs, *, overwrite: bool) -> None:
     """Table and trajectory of the record; no trajectory where every replica was stopped before its first frame."""
     export_table(files.record, files.table, overwrite=overwrite)
@@ -264,12 +247,6 @@ def _check_began(before: Header, replicas: int | None, began_as: dict[str, Any])
         raise UserError(found, f"{before.notes['start']}, where the record began", "leave the start out")
 
 
-def _described(start: Any) -> str:
-    if start is None:
-        return "samples"
-    return "positions" if isinstance(start, np.ndarray) else str(Path(start).name)
-
-
 def guard(model: Model, temperature: float | None, sigma: float) -> Region | None:
     """The region that replicas may not leave.
 
@@ -278,71 +255,6 @@ def guard(model: Model, temperature: float | None, sigma: float) -> Region | Non
     """
     hot = temperature is not None and temperature > 1.05 * model.temperature
     return None if hot or sigma > BLURRED * model.sigma_star else model.region
-
-
-def starting_positions(
-    model: Model, replicas: int, noise: float | None, start: Any, start_basin: str | None, seed: int
-) -> np.ndarray:
-    """Positions (replicas, beads, 3) in nm. noise: level at which samples are left, None for clean ones."""
-    if start is not None:
-        given = start if isinstance(start, np.ndarray) else read_positions(start, model.beads)
-        if start_basin:
-            given = given[in_basin(model.beads, given, start_basin)]
-            if not len(given):
-                raise UserError(f"no starting frame with {start_basin}", "some", "choose another basin or start")
-        return _dealt(given, replicas)
-    # draws of their own: `sample` with the same seed must stay independent of the simulation
-    seed ^= START_SEED
-    if start_basin:
-        drawn = model.sample(START_BATCH * replicas, seed=seed, noise=noise).positions
-        drawn = drawn[in_basin(model.beads, drawn, start_basin)]
-        if not len(drawn):
-            raise UserError(
-                f"none of {START_BATCH * replicas} samples has {start_basin}", "some", "choose another basin"
-            )
-        return np.resize(drawn, (replicas, *drawn.shape[1:]))
-    return model.sample(replicas, seed=seed, noise=noise).positions
-
-
-def _dealt(frames: np.ndarray, replicas: int) -> np.ndarray:
-    """One of `frames` for each replica: evenly spaced ones, or the same ones again where there are too few."""
-    places = np.arange(replicas)
-    return frames[places * len(frames) // replicas if len(frames) > replicas else places % max(len(frames), 1)]
-
-
-def in_basin(beads: Beads, positions: np.ndarray, condition: str) -> np.ndarray:
-    """Which frames fulfil a condition like "phi<0", "psi3>-30", "torsion(0,1,2,3)>0" or "distance(0,9)<0.8".
-
-    Torsions in degrees from -180 to 180, distances in nm, beads by number from 0. Of phi, psi and omega without a
-    residue all have to fulfil it. Raises UserError.
-    """
-    found = CONDITION.fullmatch(condition.replace(" ", ""))
-    if found is None:
-        known = '"phi<0", "psi2>-30", "torsion(0,1,2,3)>0" (degrees) or "distance(0,9)<0.8" (nm)'
-        raise UserError(f"basin {condition!r}", f"a condition like {known}")
-    named, residue, counted, numbers, sign, bound = found.groups()
-    rows, limit = _named(beads, named, residue) if named else _numbered(beads, counted, numbers), float(bound)
-    values = distances(positions, rows) if rows.shape[1] == 2 else np.degrees(torsions(positions, rows))
-    return np.all(values < limit if sign == "<" else values > limit, axis=1)
-
-
-def _named(beads: Beads, kind: str, residue: str) -> np.ndarray:
-    """Beads (torsions, 4) of phi, psi or omega, of one residue or of all. Raises UserError where there are none."""
-    rows = beads.torsions_named(kind)
-    if residue:
-        rows = {key: row for key, row in rows.items() if key == int(residue)}
-    if not rows:
-        raise UserError(f"no torsion {kind}{residue} among these beads", "one of the molecule", "choose another basin")
-    return np.array(list(rows.values()))
-
-
-def _numbered(beads: Beads, kind: str, numbers: str) -> np.ndarray:
-    """Beads (1, 2 or 4) of a distance or a torsion. Raises UserError for beads that there are not, or too many."""
-    row = [int(number) for number in numbers.split(",")]
-    if len(set(row)) != {"distance": 2, "torsion": 4}[kind] or len(set(row)) != len(row) or max(row) >= len(beads):
-        wanted = f"{'two' if kind == 'distance' else 'four'} different beads from 0 to {len(beads) - 1}"
-        raise UserError(f"{kind}({numbers})", wanted, "count beads in the order of the PDB beside a trajectory")
-    return np.array([row])
 
 
 def deblurred(model: Model, positions: np.ndarray, notes: Mapping[str, Any]) -> np.ndarray:

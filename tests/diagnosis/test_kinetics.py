@@ -170,6 +170,13 @@ def test_one_factor_of_time_is_found(reference):
     assert "times faster" in checks["factor"].sentence
 
 
+@pytest.mark.parametrize(("seed", "state", "words"), [(3, "warn", "to within a factor of two"), (13, "fail", "longer")])
+def test_a_factor_from_few_crossings_is_not_sold_as_known(reference, seed, state, words):
+    checks, states = found(reference, motion(SLOW, 3, 500, seed))
+    assert states["factor"] == state
+    assert words in checks["factor"].sentence
+
+
 def test_other_rates_fail(reference):
     checks, states = found(reference, motion(OTHER, 40, 1000, 9))
     assert states["rates"] == "fail"

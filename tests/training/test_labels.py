@@ -69,7 +69,7 @@ def test_energies_as_labels_bring_energies_closer(tmp_path):
             width=8,
             seed=0,
             forces="none",
-            learning_rate=5e-3,
+            learning_rate=2e-2,
             **settings,
         )
         found = model.energy(unseen.positions, sigma=model.schedule.smallest)

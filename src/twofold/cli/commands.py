@@ -121,7 +121,7 @@ def simulate(
     sigma: Annotated[str, arg(help="noise level of the force field, or auto")] = "auto",
     deblur: Annotated[
         Literal["frames", "forces"] | None,
-        arg(help="undo the noise in frames, by evaluate (unless given), or in forces, at twice the cost"),
+        arg(help="undo the noise in frames, by evaluate (unless given), or in forces, at up to twice the cost"),
     ] = None,
     exchange: Annotated[
         int | None, arg(help="levels of larger noise at which copies of a replica trade conformations (none)")

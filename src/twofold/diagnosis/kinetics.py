@@ -12,7 +12,7 @@ import numpy as np
 
 from twofold.analysis.uncertainty import jackknife_error
 from twofold.diagnosis import thresholds
-from twofold.diagnosis.checks import Check, Curve, Findings, Line, Table, Threshold
+from twofold.diagnosis.checks import Check, Curve, Findings, Line, State, Table, Threshold
 from twofold.diagnosis.lags import Lag, chosen_lag, common_lags
 from twofold.diagnosis.markov import (
     Discrete,
@@ -174,13 +174,17 @@ def fitted(reference: Rates, simulation: Rates) -> tuple[float, float]:
 def _factor_check(factor: float, error: float) -> Check:
     value = float(np.exp(factor))
     limit = Threshold(0.22, 0.69, "error of the logarithm: " + thresholds.RATES.source)
-    known = np.isfinite(error) and error <= limit.passes
     words = "slower" if value < 1 else "faster"
-    ratio = max(value, 1 / value)
-    sentence = f"The simulation is {ratio:.3g} times {words} than the reference"
-    sentence += "." if known else ", but this factor is known too badly to be used."
-    state = "pass" if known else "warn"
-    return Check("kinetics.factor", "factor of time", state, sentence, value, value * error, threshold=limit)
+    ratio = f"{max(value, 1 / value):.3g}"
+    sentences = {
+        "pass": f"The simulation is {ratio} times {words} than the reference.",
+        "warn": f"The simulation is {ratio} times {words} than the reference, to within a factor of two.",
+        "fail": f"The simulation may be {ratio} times {words} than the reference, but not even a factor of two is "
+        "certain: simulate longer to use it.",
+    }
+    # an error that cannot be had is no better than a large one
+    state: State = "pass" if error <= limit.passes else "warn" if error <= limit.fails else "fail"
+    return Check("kinetics.factor", "factor of time", state, sentences[state], value, value * error, threshold=limit)
 
 
 def _spread_check(spread: float, error: float, factor: float) -> Check:

@@ -87,7 +87,7 @@ class DoubleWell4(Cluster):
     spacing: ClassVar[float] = 3.0
     timestep_fs: ClassVar[float] = 20.0
     frame_ps: ClassVar[float] = 5.0
-    burn_in_ps: ClassVar[float] = 100.0
+    burn_in_ps: ClassVar[float] = 500.0
 
     def potential(self, x: Float[Array, "particles axes"]) -> Float[Array, ""]:
         away = _distances(x) - 4.0

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
@@ -72,10 +73,12 @@ def training_data(
     energies: (frames,) in kT, of positions.
     """
     coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
-    cumulative = jnp.cumsum(jnp.asarray(weights, jnp.float32) / jnp.sum(jnp.asarray(weights, jnp.float32)))
+    # in double precision: sums of single ones would forget light frames beyond some ten million
+    cumulative = np.cumsum(np.asarray(weights, np.float64))
     known = None if forces is None else _scores(chart, jnp.asarray(positions), jnp.asarray(forces))
     heights = None if energies is None else _heights(chart, coordinates, jnp.asarray(energies))
-    return TrainingData(coordinates, cumulative / cumulative[-1], known, heights)
+    cumulative = jnp.asarray(cumulative / cumulative[-1], jnp.float32)
+    return TrainingData(coordinates, cumulative, known, heights)
 
 
 @eqx.filter_jit

@@ -73,7 +73,9 @@ class TrainingSettings(BaseModel):
     fokker_planck_exact: bool = Field(
         False, description="exact traces in place of two random probes; as many sweeps as there are coordinates"
     )
-    classification: float = Field(0.0, ge=0, description="weight of telling levels of noise apart; 0 leaves it out")
+    classification: float | None = Field(
+        None, ge=0, description="weight of telling levels of noise apart; 0 leaves it out"
+    )
     chunk: int | None = Field(
         None, ge=1, description="updates in one compiled scan; the run can be stopped between two"
     )

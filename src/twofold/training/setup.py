@@ -103,7 +103,7 @@ def with_recipe(settings: TrainingSettings, built: Built) -> TrainingSettings:
         defaults["loss"] = "denoising"
     if (settings.loss or defaults["loss"]) == "denoising":
         defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
-        defaults["fokker_planck"] = 0.0  # what was published is reproduced as it was
+        defaults |= {"fokker_planck": 0.0, "classification": 0.0}  # what was published is reproduced as it was
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})
 
 
@@ -116,7 +116,7 @@ def _check_stability(settings: TrainingSettings, built: Built, labelled: bool) -
         "fokker_planck": (bool(settings.fokker_planck), "leave fokker_planck out"),
         "forces as labels": (labelled, "say --forces none"),
         "energies as labels": (settings.energy_weight > 0, "leave energy_weight out"),
-        "classification": (settings.classification > 0, "leave classification out"),
+        "classification": (bool(settings.classification), "leave classification out"),
         "internal coordinates, some of which are angles": (
             isinstance(built.chart, InternalChart),
             "say --architecture cartesian",
