@@ -145,3 +145,12 @@ def test_every_part_of_a_model_can_be_read_back(name, chain_ensemble):
     for part in (built.energy, built.chart):
         found = unpack(pack(part, arrays, "part"), arrays, CLASSES)
         assert eqx.tree_equal(found, part)
+
+
+def test_few_beads():
+    assert (build("auto", walk(3), jax.random.key(0)).name, build("auto", walk(2), jax.random.key(0)).name) == (
+        "internal",
+        "cartesian",
+    )
+    with pytest.raises(UserError, match="two beads or more"):
+        build("auto", walk(1), jax.random.key(0))

@@ -11,7 +11,7 @@ ROOMS = (
     "files packaged run_folder",
     "chart noise energy",
     "objectives sampling simulation systems",
-    "architectures model",
+    "recipes architectures model",
     "training",
     "analysis",
     "conditions",

@@ -48,6 +48,7 @@ from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.noise import VIEWS, NoiseSchedule, TimeSchedule
+from twofold.recipes import CARTESIAN, CHAIN, LANDSCAPE, MANY, PARTICLES, PUBLISHED, SMALL_CHAIN, Recipe
 
 SMALL = 8
 """Molecules of up to so many beads get the small network."""
@@ -57,34 +58,6 @@ LONGEST_CHAIN = 40
 """Beads up to which a chain is noised in internal coordinates: an error in one torsion moves everything beyond it."""
 COMPACT = 0.75
 """Radius of gyration over that of a chain of free joints, below which a chain counts as compact."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How an architecture is trained unless the user says otherwise; names as in `TrainingSettings`."""
-
-    optimiser: str
-    learning_rate: float
-    weight_decay: float
-    batch: int
-    softening: float
-    loss: str = "antithetic"
-    chunk: int = 100
-    fokker_planck: float = 0.0
-    classification: float = 0.0
-
-
-# Weight decay and batch keep the loss of held-out frames from rising over the training times of the benchmarks.
-# On alanine dipeptide simulations without the Fokker-Planck term hold half of the rare basin that samples hold.
-SMALL_CHAIN = Recipe("muon", learning_rate=2e-3, weight_decay=0.3, batch=1024, softening=0.1, fokker_planck=0.5)
-CHAIN = Recipe("muon", learning_rate=4e-3, weight_decay=0.6, batch=1024, softening=0.1)
-CARTESIAN = Recipe("muon", learning_rate=4e-3, weight_decay=0.2, batch=256, softening=0.02)
-LANDSCAPE = Recipe("muon", learning_rate=4e-3, weight_decay=0.05, batch=512, softening=0.1, fokker_planck=1.0)
-MANY = 100_000
-"""Frames of a landscape for which the decay of its recipe is right; ten times as much for a tenth of them or less."""
-# a hundred of its updates take minutes on a CPU: too long to time them, and to wait for a stop or a checkpoint
-PARTICLES = Recipe("muon", learning_rate=2e-3, weight_decay=0.05, batch=256, softening=0.1, chunk=20)
-PUBLISHED = Recipe("adam", learning_rate=4e-4, weight_decay=1e-12, batch=256, softening=0.0, loss="denoising", chunk=5)
 
 
 @dataclass(frozen=True)
@@ -280,6 +253,10 @@ def beside(built: Built, *terms: Energy) -> Built:
         raise UserError(
             f"charges or springs beside {built.name!r}", "Cartesian coordinates", "use particles or cartesian"
         )
+    if isinstance(built.energy, Experts):
+        # one at a time is asked, so that each needs the terms; a plain score has no energy to add to
+        parts = [one if isinstance(one, PlainScore) else Sum((one, *terms)) for one in built.energy.experts]
+        return replace(built, energy=replace(built.energy, experts=tuple(parts)))
     return replace(built, energy=Sum((built.energy, *terms)))
 
 

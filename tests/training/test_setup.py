@@ -1,10 +1,20 @@
 """What a fit starts from."""
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from twofold.beads import Beads
+from twofold.energy.coulomb import Coulomb
+from twofold.energy.experts import PlainScore
+from twofold.energy.springs import Springs
+from twofold.energy.sums import Sum
+from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.fitting import load
 from twofold.systems.toys import LANDSCAPES
+from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
 from twofold.training.setup import set_up
 
@@ -34,6 +44,51 @@ def test_the_smallest_noise_is_that_of_the_budget():
 
 def test_experts_stand_in_one_energy():
     assert started(experts=(0.2, 1.0)).built.energy.boundaries == (0.2, 1.0)
+
+
+BONDED = Beads.anonymous(3, bonds=[(0, 1), (1, 2)])
+CHARGED = Beads.from_dict(BONDED.to_dict() | {"charges": [1.0, 0.0, -1.0]})
+
+
+def bent(beads):
+    return Ensemble.build(beads, np.random.default_rng(0).normal([[0.0], [1.0], [2.5]], 0.1, (60, 3, 3)), 300.0)
+
+
+def test_charges_and_bonds_stand_beside_a_network(tmp_path):
+    frames = bent(CHARGED)
+    asked = {"architecture": "particles", "width": 4, "depth": 1, "steps": 2, "batch": 4}
+    model = fit_ensembles(frames, frames, tmp_path / "run", TrainingSettings(terms=("coulomb", "springs"), **asked))
+    assert load(tmp_path / "run").report["settings"]["terms"] == ["coulomb", "springs"]
+    learned, *known = model.network.terms
+    assert [type(term) for term in known] == [Coulomb, Springs]
+    x = frames.positions[0] / float(model.chart.length)
+    # one pair, two bonds apart, is left out: no energy of charges
+    assert float(known[0].energy(None, x, jnp.float32(0.1))) == pytest.approx(0.0, abs=1e-5)
+    steps = np.linalg.norm(np.diff(frames.positions, axis=1), axis=-1)
+    assert np.asarray(known[1].length) * float(model.chart.length) == pytest.approx(steps.mean(axis=0), rel=1e-5)
+    scores = [term.score(None, x, jnp.float32(0.1)) for term in (learned, *known)]
+    np.testing.assert_allclose(model.network.score(None, x, jnp.float32(0.1)), sum(scores), rtol=1e-4, atol=1e-4)
+
+
+def test_each_expert_has_the_terms_unless_it_is_a_plain_score():
+    asked = {"architecture": "particles", "width": 4, "depth": 1, "experts": (0.1, 1.0), "experts_plain": 1}
+    built = set_up(bent(BONDED), bent(BONDED), TrainingSettings(terms=("springs",), **asked), jax.random.key(0)).built
+    assert [type(one) for one in built.energy.experts] == [Sum, Sum, PlainScore]
+    assert built.energy.conservative_to < 1.0
+
+
+@pytest.mark.parametrize(
+    ("beads", "term", "architecture", "words"),
+    [
+        (BONDED, "coulomb", "particles", "without charges"),
+        (Beads.anonymous(3), "springs", "particles", "without bonds"),
+        (BONDED, "springs", "internal", "Cartesian"),
+    ],
+)
+def test_terms_that_cannot_be(beads, term, architecture, words):
+    settings = TrainingSettings(architecture=architecture, terms=(term,), width=4, depth=1)
+    with pytest.raises(UserError, match=words):
+        set_up(bent(beads), bent(beads), settings, jax.random.key(0))
 
 
 def test_forces_alone_need_forces():

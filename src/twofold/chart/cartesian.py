@@ -10,6 +10,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
+from twofold.errors import UserError
 from twofold.fixed import Fixed
 
 THICKNESS = 0.1
@@ -83,10 +84,12 @@ class CartesianChart(Chart, Fixed):
 def cartesian_chart(positions: np.ndarray, weights: np.ndarray | None = None, axes: int = 3) -> CartesianChart:
     """Chart fitted to frames (frames, beads, 3) in nm with weights (frames,); statistics in float64.
 
-    axes: 2 where all frames lie in the plane of the first two.
+    axes: 2 where all frames lie in the plane of the first two. Raises UserError for a single bead.
     """
     frames = np.asarray(positions, np.float64)[..., :axes]
     count = frames.shape[1]
+    if count < 2:
+        raise UserError("one bead in free space, which has no shape", "two beads or more", "choose other beads")
     share = np.ones(len(frames)) if weights is None else np.asarray(weights, np.float64)
     share = share / share.sum()
     centred = (frames - frames.mean(1, keepdims=True)) * np.sqrt(share)[:, None, None]

@@ -75,7 +75,7 @@ def torsion_orders(chart: InternalChart, harmonics: int) -> np.ndarray:
         for j in range(i):
             if len(axes[i] & axes[j]) == 1:
                 orders += [np.eye(count, dtype=int)[i] + sign * np.eye(count, dtype=int)[j] for sign in (1, -1)]
-    return np.array(orders, np.float32).reshape(-1, count)
+    return np.array(orders, np.float32).reshape(len(orders), count)
 
 
 def far_pairs(apart: np.ndarray) -> np.ndarray:

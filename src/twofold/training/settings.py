@@ -64,6 +64,11 @@ class TrainingSettings(BaseModel):
     experts_plain: int = Field(
         0, ge=0, description="experts of the largest noise that are scores without an energy; all but one at the most"
     )
+    terms: tuple[Literal["coulomb", "springs"], ...] = Field(
+        (), description="what is known and stands beside the network: charges of the beads, harmonic bonds of the data"
+    )
+    dielectric: float = Field(1.0, gt=0, description="relative permittivity between charges")
+    screening: float | None = Field(None, gt=0, description="Debye length of the salt between charges, nm")
     fokker_planck: float | None = Field(None, ge=0, description="weight of the Fokker-Planck residual; 0: none")
     fokker_planck_every: int = Field(4, ge=1, description="updates between two that look at the residual")
     fokker_planck_groups: int = Field(16, ge=1, description="levels of noise at which the residual is looked at")
@@ -98,8 +103,8 @@ class TrainingSettings(BaseModel):
             raise ValueError(f"fokker_planck_smallest {low:g} is not below fokker_planck_largest {high:g}")
         return self
 
-    @field_serializer("experts")
-    def _experts_as_in_json(self, value: tuple[float, ...]) -> list[float]:
+    @field_serializer("experts", "terms")
+    def _as_in_json(self, value: tuple[Any, ...]) -> list[Any]:
         # settings of a run are compared with those that were stored, where there are only lists
         return list(value)
 

@@ -10,6 +10,9 @@ from jaxtyping import Array, PRNGKeyArray
 from twofold import architectures
 from twofold.architectures import Built
 from twofold.chart.internal import InternalChart
+from twofold.energy.base import Energy
+from twofold.energy.coulomb import coulomb
+from twofold.energy.springs import springs
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.training.labels import (
@@ -82,18 +85,34 @@ def _built(training: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Bu
         schedule=asked.schedule,
         smallest=asked.smallest_noise,
     )
-    if not asked.experts:
-        return built
-    return architectures.with_experts(
-        built,
-        training,
-        key,
-        asked.experts,
-        overlap=asked.experts_overlap,
-        plain=asked.experts_plain,
-        width=asked.width,
-        depth=asked.depth,
-    )
+    if asked.experts:
+        built = architectures.with_experts(
+            built,
+            training,
+            key,
+            asked.experts,
+            overlap=asked.experts_overlap,
+            plain=asked.experts_plain,
+            width=asked.width,
+            depth=asked.depth,
+        )
+    return architectures.beside(built, *_terms(built, training, asked)) if asked.terms else built
+
+
+def _terms(built: Built, training: Ensemble, asked: TrainingSettings) -> list[Energy]:
+    """What is known of the energy. Raises UserError for charges or bonds that the beads do not have."""
+    beads, terms = training.beads, []
+    length = float(getattr(built.chart, "length", 1.0))
+    if "coulomb" in asked.terms:
+        if not np.any(beads.charges):
+            raise UserError("terms: coulomb, for beads without charges", "charges", "state them in the file of beads")
+        of_salt = {"dielectric": asked.dielectric, "screening": asked.screening}
+        terms.append(coulomb(beads, training.temperature, length, **of_salt))
+    if "springs" in asked.terms:
+        if not len(beads.bonds):
+            raise UserError("terms: springs, for beads without bonds", "bonds", "state them in the file of beads")
+        terms.append(springs(beads.bonds, training.positions / length, training.weights))
+    return terms
 
 
 def with_recipe(settings: TrainingSettings, built: Built) -> TrainingSettings:
