@@ -25,7 +25,9 @@ class Recipe:
 SMALL_CHAIN = Recipe("muon", learning_rate=2e-3, weight_decay=0.3, batch=1024, softening=0.1, fokker_planck=0.5)
 CHAIN = Recipe("muon", learning_rate=4e-3, weight_decay=0.6, batch=1024, softening=0.1)
 CARTESIAN = Recipe("muon", learning_rate=4e-3, weight_decay=0.2, batch=256, softening=0.02)
-LANDSCAPE = Recipe("muon", learning_rate=4e-3, weight_decay=0.05, batch=512, softening=0.1, fokker_planck=1.0)
+LANDSCAPE = Recipe(
+    "muon", learning_rate=4e-3, weight_decay=0.05, batch=512, softening=0.1, fokker_planck=0.1, classification=0.1
+)
 MANY = 100_000
 """Frames of a landscape for which the decay of its recipe is right; ten times as much for a tenth of them or less."""
 # a hundred of its updates take minutes on a CPU: too long to time them, and to wait for a stop or a checkpoint
