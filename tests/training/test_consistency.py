@@ -27,7 +27,9 @@ def spread_of_residual(model):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    return twofold.fit("double-well-2d", out=tmp_path_factory.mktemp("plain") / "run", fokker_planck=0.0, **FIT)
+    return twofold.fit(
+        "double-well-2d", out=tmp_path_factory.mktemp("plain") / "run", fokker_planck=0.0, classification=0.0, **FIT
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def plain(tmp_path_factory):
     ids=["probes", "exact"],
 )
 def test_the_fokker_planck_term_lowers_the_residual(plain, tmp_path, options):
-    tie = {"fokker_planck": 3.0, "fokker_planck_every": 2} | options
+    tie = {"fokker_planck": 3.0, "fokker_planck_every": 2, "classification": 0.0} | options
     tied = twofold.fit("double-well-2d", out=tmp_path / "run", **tie, **FIT)
     assert spread_of_residual(tied) < 0.8 * spread_of_residual(plain)
 

@@ -33,7 +33,7 @@ def test_the_recipe_fills_what_the_user_left_open():
 
 def test_the_plain_loss_comes_as_it_was_published():
     settings = started(loss="denoising").settings
-    assert (settings.softening, settings.fokker_planck) == (0.0, 0.0)
+    assert (settings.softening, settings.fokker_planck, settings.classification) == (0.0, 0.0, 0.0)
     assert started(loss="denoising", fokker_planck=1.0).settings.fokker_planck == 1.0
 
 
