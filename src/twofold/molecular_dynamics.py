@@ -100,20 +100,21 @@ def simulate_model(
 ) -> Summary:
     """Simulate replicas for `length_ps` (200) each; writes record, trajectory with PDB, table and summary at `out`.
 
-    replicas: 200 unless given. start: positions (frames, beads, 3) in nm or a trajectory of beads; frames evenly spaced
-    over it are dealt out to the replicas. By default samples of the model with the noise of the simulated density.
-    start_basin: a condition that samples must fulfil to start from, as "phi<0" (every phi), "phi2>0" (that of residue
-    2), "torsion(0,1,2,3)>-60" (degrees) or "distance(0,9)<0.8" (nm). frame_ps: time between frames; by default a
-    two-hundredth of the length. temperature: K; the model holds at that of its data, another one is a plain Langevin
-    bath on the same energy. sigma: noise level of the force field instead of the stored one. deblur: how the blur of
-    that noise is undone. With "frames" (unless given) the density with noise is simulated, and whoever compares frees
-    its frames by `deblurred`; with "forces" energies are extrapolated to no noise, which costs twice as
-    much, and frames are what they are. exchange: levels of larger noise, up to `exchange_largest` (eight times that of
-    the force field, if it was trained), at which each replica has a copy to trade conformations with after every frame;
-    rare basins are found sooner, and the frames of a replica are no longer a path in time. friction: 1/ps (1).
-    integrator: "langevin-middle" or "baoab". seed: 0. resume: continue the record beside `out`; what is left out then
-    is as in the record, and of the rest only the length may differ, if it is greater. Without a single good frame there
-    is no trajectory, but a summary that says why. Raises UserError as `twofold.simulation.run.simulate` does.
+    replicas: 200 unless given. start: positions (frames, beads, 3) in nm or a trajectory of beads; frames evenly
+    spaced over it are dealt out to the replicas. By default samples of the model with the noise of the simulated
+    density. start_basin: a condition that samples must fulfil to start from, as "phi<0" (every phi), "phi2>0" (that
+    of residue 2), "torsion(0,1,2,3)>-60" (degrees) or "distance(0,9)<0.8" (nm). frame_ps: time between frames; by
+    default a two-hundredth of the length, but at least 0.1. temperature: K; the model holds at that of its data,
+    another one is a plain Langevin bath on the same energy. sigma: noise level of the force field instead of the
+    stored one. deblur: how the blur of that noise is undone. With "frames" (unless given) the density with noise is
+    simulated, and whoever compares frees its frames by `deblurred`; with "forces" energies are extrapolated to no
+    noise, which costs up to twice as much, and frames are what they are. exchange: levels of larger noise, up to
+    `exchange_largest` (eight times that of the force field, if it was trained), at which each replica has a copy to
+    trade conformations with after every frame; rare basins are found sooner, and the frames of a replica are no
+    longer a path in time. friction: 1/ps (1). integrator: "langevin-middle" or "baoab". seed: 0. resume: continue
+    the record beside `out`; what is left out then is as in the record, and of the rest only the length may differ,
+    if it is greater. Without a single good frame there is no trajectory, but a summary that says why. Raises
+    UserError as `twofold.simulation.run.simulate` does.
     """
     files = Outputs.at(out)
     if not resume:

@@ -49,29 +49,6 @@ def wasserstein_histogram(p: np.ndarray, q: np.ndarray, width: np.ndarray | floa
     return np.sum(np.abs(np.cumsum(_normalised(p) - _normalised(q), axis=-1)), axis=-1) * width
 
 
-def wasserstein(
-    x: np.ndarray, y: np.ndarray, x_weights: np.ndarray | None = None, y_weights: np.ndarray | None = None
-) -> float:
-    """Wasserstein-1 of two weighted sets of numbers, exact: the area between their cumulative distributions."""
-    grid = np.sort(np.concatenate([x, y]))
-    steps = np.diff(grid)
-    return float(np.sum(np.abs(_cumulative(x, x_weights, grid[:-1]) - _cumulative(y, y_weights, grid[:-1])) * steps))
-
-
-def js_1d(
-    x: np.ndarray,
-    y: np.ndarray,
-    bins: int = 50,
-    x_weights: np.ndarray | None = None,
-    y_weights: np.ndarray | None = None,
-) -> float:
-    """Jensen-Shannon divergence (nats) of weighted numbers in `bins` bins over the range of both together."""
-    edges = pooled_edges(x, y, bins=bins)
-    return float(
-        js_divergence(np.histogram(x, edges, weights=x_weights)[0], np.histogram(y, edges, weights=y_weights)[0])
-    )
-
-
 def js_2d(
     x: np.ndarray,
     y: np.ndarray,
@@ -146,10 +123,3 @@ def _normalised(histogram: np.ndarray) -> np.ndarray:
 def _relative_entropy(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     ratio = np.divide(p, q, out=np.ones(np.broadcast_shapes(p.shape, q.shape)), where=p > 0)
     return np.sum(p * np.log(ratio), axis=-1)
-
-
-def _cumulative(values: np.ndarray, weights: np.ndarray | None, grid: np.ndarray) -> np.ndarray:
-    order = np.argsort(values)
-    total = np.cumsum(np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)[order])
-    place = np.searchsorted(np.asarray(values)[order], grid, side="right")
-    return np.concatenate([[0.0], total])[place] / total[-1]

@@ -29,12 +29,12 @@ BROKEN_BOND = 0.25
 class Level:
     """One average. values: positions (frames, beads, 3) -> (frames, columns); the level is the mean over both.
 
-    kind "fault": good is at most the reference's; "population": good is equal; "mean": likewise, in `unit`.
+    kind "fault": good is at most the reference's; "population": good is equal.
     """
 
     name: str
     group: str
-    kind: Literal["fault", "population", "mean"]
+    kind: Literal["fault", "population"]
     values: Callable[[np.ndarray], np.ndarray]
     unit: str = ""
     key: bool = False

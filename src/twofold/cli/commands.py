@@ -114,7 +114,9 @@ def simulate(
     out: Annotated[Path, arg(help="XTC or DCD; record (.h5), table (.csv) and PDB get the same name")],
     replicas: Annotated[int | None, arg(help="independent copies (200)")] = None,
     length_ps: Annotated[float | None, arg(help="length of each, ps (200)")] = None,
-    frame_ps: Annotated[float | None, arg(help="time between frames, ps (a two-hundredth of the length)")] = None,
+    frame_ps: Annotated[
+        float | None, arg(help="time between frames, ps (a two-hundredth of the length, at least 0.1)")
+    ] = None,
     timestep_fs: Annotated[float | None, arg(help="time step, fs (chosen by the stiffest mode)")] = None,
     friction: Annotated[float | None, arg(help="1/ps (1)")] = None,
     temperature: Annotated[float | None, arg(help="K (that of the data)")] = None,

@@ -31,7 +31,7 @@ OVERFIT_NATS = Threshold(
 FLOOR_NATS = Threshold(
     0.05,
     0.25,
-    "measured: long fits of the benchmarks are 0.001 to 0.05 nats worse, those of a few dozen updates 0.7 to 1.2",
+    "measured: long fits of the benchmarks are 0.001 to 0.005 nats worse, those of a few dozen updates 0.7 to 1.2",
 )
 TEMPERATURE = Threshold(0.02, 0.05, "a judgement: 2 % of kT is 6 K at 300 K, the size of the thermostat's own error")
 BOND_WIDTH = Threshold(0.02, 0.05, "a judgement: as for the temperature, 2 % in width is 4 % in the energy of a bond")
