@@ -64,6 +64,14 @@ def test_noise_adds_to_the_mean_square_and_not_to_the_ratio():
     assert noisy.verdict != "refused"
 
 
+def test_another_temperature_is_not_accepted_where_the_virial_alone_would():
+    ensemble = replace(chain(600), temperature=500.0)
+    found = measure_forces(ensemble)
+    assert found.stretch == pytest.approx(0.6, abs=0.05)
+    assert found.verdict == "undecided"
+    assert "not 500 K" in found.sentence
+
+
 def test_too_much_noise_leaves_it_undecided():
     ensemble = chain(400)
     noise = np.random.default_rng(1).normal(scale=2e4, size=ensemble.positions.shape)

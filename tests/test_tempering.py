@@ -1,5 +1,7 @@
 """Frames of one temperature as frames of another: springs, whose widths, forces and effective sizes are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from twofold.beads import Beads
 from twofold.cli import main
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.files.parts import UNIT_UNKNOWN
 from twofold.files.readers import read_trajectory
 from twofold.files.store import read_ensembles
 from twofold.fitting import fit, read_split
@@ -175,3 +178,21 @@ def test_what_cannot_be_weighted(file, hot, tmp_path):
     stiff = Ensemble.build(Beads.anonymous(1), np.zeros((60, 1, 3)), HOT, energies=1e6 * np.arange(60))
     with pytest.raises(UserError, match=r"60 frames of 500 K are worth 1\.0"):
         at_temperature(stiff, COLD)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"data": {"equilibrium": "no"}}, "stand for no temperature"),
+        ({"data": {"forces": "forces, recomputed"}}, "another level of theory"),
+    ],
+)
+def test_energies_that_are_not_those_of_the_simulation(hot, said, words):
+    with pytest.raises(UserError, match=words):
+        at_temperature(replace(hot, source=said), COLD)
+
+
+def test_energies_without_a_unit_are_not_called_missing(hot):
+    without = replace(hot, energies=None, source={"data": {"energies": UNIT_UNKNOWN}})
+    with pytest.raises(UserError, match="energy-unit"):
+        at_temperature(without, COLD)

@@ -39,6 +39,7 @@ UNEXPLAINED = (
     "they do not cancel in the mean: they are of another level of theory or force field than the simulation, or lack a"
     " part (constraints, a bias, atoms)"
 )
+UNLIKE = "stretches of the stiffest pairs are not what these forces would make them: frames and forces differ"
 Measured = tuple[float, float]
 """A number and its standard error."""
 
@@ -54,6 +55,8 @@ TELLS = 0.33
 """Largest error of the virial that tells forces from none: three of it reach from one to zero."""
 STRETCH_RANGE = (0.5, 2.0)
 """The ratio of stretches outside which forces are refused. Trajectories of ab initio dynamics have up to 1.35."""
+DOUBTFUL = (0.75, 1.4)
+"""The ratio of stretches outside which forces are not accepted, though a factor of two is not reached."""
 NEAR = 1.4
 """Factor within which numbers count as alike, one put down to a unit or two to a temperature."""
 LEAST_FRAMES = 20
@@ -139,7 +142,8 @@ def measure_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
     For molecules in free space, or whole in a box. Errors are block jackknife errors over weighted frames. Forces are
     refused when the virial differs from D kT by more than three errors (and by more than a twentieth, where errors are
     less than a sixtieth), when stretches are off by a factor of two and three errors, or when a bond is rigid;
-    undecided when the virial is too uncertain to tell.
+    undecided when the virial is too uncertain to tell, or stretches are off by less than a factor of two, but more than
+    sound data have been seen to be.
 
     Raises UserError when there are no forces, or they are zero, not finite or of another shape, and for one bead, fewer
     than twenty frames, or beads spread over a periodic box.
@@ -156,9 +160,14 @@ def measure_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
     means = (np.average(squares, axis=0, weights=ensemble.weights) / (share * kt**2)).tolist()
     types = tuple(TypeForces(kind, count[i], *by_type[i], means[i]) for i, kind in enumerate(kinds))
     rigid = _rigid(ensemble)
-    wrong = bool(rigid) or _off(virial) or _odd(stretch)
-    verdict: Verdict = "refused" if wrong else "accepted" if virial[1] <= TELLS else "undecided"
-    meaning = MEANINGS.get(verdict) or rigid or "; ".join(_causes(virial, stretch, types, ensemble.temperature))
+    verdict: Verdict = "accepted" if virial[1] <= TELLS else "undecided"
+    meaning = MEANINGS[verdict]
+    if rigid or _off(virial) or _beyond(STRETCH_RANGE, stretch):
+        verdict = "refused"
+        meaning = rigid or "; ".join(_causes(virial, stretch, types, ensemble.temperature))
+    elif _beyond(DOUBTFUL, stretch):
+        verdict = "undecided"
+        meaning = _another_temperature(virial, stretch, ensemble.temperature) or UNLIKE
     sentence = (
         f"forces whose virial is {virial[0]:.3g} +- {virial[1]:.2g} times what it should be"
         f" ({stretch[0]:.3g} +- {stretch[1]:.2g} for stretches of the stiffest pairs): {meaning}"
@@ -261,9 +270,9 @@ def _off(virial: Measured) -> bool:
     return abs(virial[0] - 1.0) > np.maximum(SLACK, ERRORS * virial[1])  # False where the error is not known
 
 
-def _odd(stretch: Measured) -> bool:
-    """Whether stretches are out of range by more than their error."""
-    low, high = STRETCH_RANGE
+def _beyond(bounds: tuple[float, float], stretch: Measured) -> bool:
+    """Whether stretches are out of the range by more than their error."""
+    low, high = bounds
     return stretch[0] + ERRORS * stretch[1] < low or stretch[0] - ERRORS * stretch[1] > high
 
 
@@ -281,7 +290,7 @@ def _causes(virial: Measured, stretch: Measured, types: tuple[TypeForces, ...], 
         (value * np.sign(factor) / unit, error / unit)
         for value, error in (virial, stretch, *((one.ratio, one.error) for one in types))
     )
-    if _off(whole) or _odd(part):
+    if _off(whole) or _beyond(STRETCH_RANGE, part):
         worst = max(range(len(types)), key=lambda i: abs(shares[i][0] - 1.0) / max(shares[i][1], 1e-12))
         most = f"the virial of {types[worst].name} is {shares[worst][0]:.2g} +- {shares[worst][1]:.1g}"
         causes.append(_another_temperature(whole, part, temperature) or f"{UNEXPLAINED}; {most}")

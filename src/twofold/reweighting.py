@@ -63,7 +63,7 @@ def reweight_model(
     if isinstance(samples, Samples):
         if not force:
             _check_solver("samples", samples.settings)
-        options = {"noise": samples.settings["noise"], **options}
+        options = _as_drawn(samples.settings) | options
     positions = samples.positions if isinstance(samples, Samples) else np.asarray(samples)
     energies = np.asarray(energies, np.float64)
     if energies.shape != positions.shape[:1]:
@@ -126,7 +126,7 @@ def reweight(
     else:
         found = f"no energies of the samples, and {run} is of no system whose energy is known"
         raise UserError(found, "one energy for each sample", "compute them and give them with --energies")
-    settings = {"noise": (drawn or {}).get("settings", {}).get("noise")} | options
+    settings = _as_drawn((drawn or {}).get("settings", {})) | options
     result = reweight_model(model, positions, known, temperature=temperature, force=force, **settings)
     wrong = objection(result)
     verdict = "the weights can be trusted" if wrong is None else wrong.found
@@ -141,6 +141,11 @@ def reweight(
     _write(path, summary, result, used, wrong is None, verdict)
     notes = () if drawn else (UNKNOWN_ORIGIN.format(samples),)
     return Reweighted(result, path, summary, verdict, notes)
+
+
+def _as_drawn(settings: dict[str, Any]) -> dict[str, Any]:
+    """What the likelihood has to have in common with the flow: the same steps back make the same errors."""
+    return {name: settings[name] for name in ("noise", "steps") if settings.get(name) is not None}
 
 
 def known_system(run: str | Path) -> KnownSystem | None:

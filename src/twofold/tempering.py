@@ -15,7 +15,7 @@ import numpy as np
 from twofold.analysis.reweighting import Reweighting, reweight
 from twofold.ensemble import Ensemble, check_temperature
 from twofold.errors import UserError
-from twofold.files.parts import LEFT_OUT
+from twofold.files.parts import LEFT_OUT, UNIT_UNKNOWN
 from twofold.training.fit import LEAST_FRAMES
 from twofold.units import thermal_energy
 
@@ -48,6 +48,7 @@ def at_temperature(ensemble: Ensemble, temperature: float) -> Ensemble:
         return ensemble
     if ensemble.energies is None:
         raise _no_energies(ensemble)
+    _check_own_energies(ensemble)
     colder = 1.0 / thermal_energy(temperature) - 1.0 / thermal_energy(before)
     mean = np.average(ensemble.energies, weights=ensemble.weights)
     factors = -colder * (ensemble.energies - mean)
@@ -93,9 +94,29 @@ def _tail(ensemble: Ensemble) -> Reweighting | None:
         return None
 
 
-def _no_energies(ensemble: Ensemble) -> UserError:
+def _parts(ensemble: Ensemble) -> list[dict[str, Any]]:
+    """What readers said of each file: of its mapping, and of the data themselves."""
     parts = ensemble.source.get("parts", [ensemble.source])
+    return [part.get("data", {}) | part for part in parts]
+
+
+def _check_own_energies(ensemble: Ensemble) -> None:
+    """Raises UserError for energies that are not those of the simulation that the frames are from."""
+    for part in _parts(ensemble):
+        if part.get("equilibrium") == "no":
+            found = "frames that were chosen, and stand for no temperature"
+            raise UserError(found, "those of a simulation", "leave --sampled-at out")
+        if "recomputed" in str(part.get("forces", "")):
+            found = "energies of another level of theory than that of the simulation"
+            raise UserError(found, "those of the simulation", "take the energies of the dynamics")
+
+
+def _no_energies(ensemble: Ensemble) -> UserError:
+    parts = _parts(ensemble)
     expected = "the energy of every frame, of particles that are all beads"
+    if any(str(part.get("energies", "")) == UNIT_UNKNOWN for part in parts):
+        found = "energies whose unit the file does not state"
+        return UserError(found, expected, "give --energy-unit")
     if any(str(part.get("energies", "")).startswith(LEFT_OUT) for part in parts):
         found = "beads that are a part of the atoms, whose free energy at another temperature is not known"
         return UserError(found, expected, "say --beads all")

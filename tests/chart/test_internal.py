@@ -173,6 +173,14 @@ def test_noise_widens_whitened_coordinates_by_its_own_variance():
     assert np.abs(noised - noised_positions(chart, positions, 0.5, seed=2)).max() > 1e-3
 
 
+def test_what_turns_or_shifts_the_molecule_is_no_label(case):
+    _, frames, chart = case
+    rng, x = np.random.default_rng(0), jnp.asarray(frames[0])
+    forces = jnp.asarray(rng.standard_normal(x.shape), jnp.float32)
+    rigid = jnp.asarray(rng.standard_normal(3), jnp.float32) + jnp.cross(jnp.array([30.0, -20.0, 10.0]), x)
+    np.testing.assert_allclose(chart.scores_of(x, forces + rigid), chart.scores_of(x, forces), rtol=2e-3, atol=2e-3)
+
+
 def test_forces_become_the_score_of_the_coordinates(case):
     """Of an energy of the coordinates, moved to positions, turned and shifted: back comes its own slope."""
     _, frames, chart = case

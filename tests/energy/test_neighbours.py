@@ -30,7 +30,7 @@ def as_sets(found, count):
     return [set(row) for row in rows]
 
 
-@pytest.mark.parametrize("edges", [None, (6.0, 6.0, 6.0), (3.5, 6.0, 9.0), (2.5, 6.0, 1.9)])
+@pytest.mark.parametrize("edges", [None, (6.0, 6.0, 6.0), (3.5, 6.0, 9.0), (2.5, 6.0, 2.1)])
 def test_lists_hold_all_partners_and_no_others(edges):
     edges = None if edges is None else np.array(edges, np.float32)
     x = cloud(300, np.array([6.0, 6.0, 6.0]) if edges is None else edges)
@@ -51,6 +51,11 @@ def test_what_does_not_fit_is_told():
     assert not bool(neighbours(jnp.asarray(crowded), CUTOFF, sizes).complete)
     # cells that have become narrower than the cut-off would miss partners
     assert not bool(neighbours(jnp.asarray(0.5 * x), 1.0, sizes._replace(in_cell=200, partners=199)).complete)
+
+
+def test_a_box_that_shows_a_partner_twice_is_told():
+    x, edges = np.array([[0.0, 0, 0], [0.8, 0, 0]], np.float32), np.array([1.6, 4.0, 4.0], np.float32)
+    assert not bool(neighbours(jnp.asarray(x), CUTOFF, layout(x, CUTOFF, edges), jnp.asarray(edges)).complete)
 
 
 def test_a_single_particle_and_a_pair():

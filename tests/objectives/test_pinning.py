@@ -7,6 +7,7 @@ import pytest
 
 import synthetic
 from twofold.chart.flat import FlatChart
+from twofold.energy.base import energies
 from twofold.objectives.pinning import pinning
 
 COVARIANCE = np.array([[1.0, 0.3], [0.3, 0.5]])
@@ -24,6 +25,14 @@ def known(x):
 def test_nothing_is_left_of_the_exact_energy_and_no_constant_matters():
     x = frames(1000)
     assert float(pinning(synthetic.Gaussian.of(COVARIANCE), None, CHART, x, known(x), jnp.float32(1e-3))) < 1e-6
+
+
+def test_the_noise_of_the_smallest_level_is_seen_through():
+    """What the energy of the noised density would cost is of the order `sigma^4`, what its tangent leaves `sigma^8`."""
+    x, sigma = frames(), jnp.float32(0.25)
+    exact = synthetic.Gaussian.of(COVARIANCE)
+    without = jnp.var(energies(exact, None, x, jnp.full(len(x), sigma)) - known(x)) / 2
+    assert float(pinning(exact, None, CHART, x, known(x), sigma)) < 0.05 * float(without)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.5])

@@ -125,9 +125,11 @@ def test_resume_is_bit_identical(tmp_path):
 
 
 def test_part_of_the_trades_that_were_taken():
-    assert acceptance(np.array([6, 4]), 5, 2) == (1.0, 1.0)
-    assert np.isnan(acceptance(np.array([1, 0]), 1, 2)[1])
-    assert acceptance(np.zeros(0), 5, 2) == ()
+    assert acceptance(np.array([6, 4]), np.full((3, 2), 5)) == (1.0, 1.0)
+    assert np.isnan(acceptance(np.array([1, 0]), np.full((3, 2), 1))[1])
+    assert acceptance(np.zeros(0), np.full((1, 2), 5)) == ()
+    # who was stopped tries no more: the second replica has two tries at the first step, one at the second
+    assert acceptance(np.array([5, 3]), np.array([[5, 5], [5, 4], [5, 2]])) == (1.0, 1.0)
 
 
 def test_the_region_is_that_of_the_lowest_rung(tmp_path):

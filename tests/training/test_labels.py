@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import twofold
+from twofold.beads import Beads
 from twofold.chart.cartesian import cartesian_chart
 from twofold.errors import UserError
 from twofold.systems.clusters import CLUSTERS
@@ -43,6 +44,31 @@ def test_mean_squares_make_up_for_the_mean_that_is_gone():
     assert described(beads, None) == {"labels": "noise"}
     said = {use: described(beads, found, use=use)["labels"] for use in ("auto", "only")}
     assert said == {"auto": "noise and forces", "only": "forces"}
+
+
+def test_mean_squares_are_those_of_types_and_of_weighted_frames():
+    """Of two types with forces of one and three; half of the frames have ten times these, and no weight."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((8000, 4, 3)).astype(np.float32)
+    scale = np.array([1.0, 3.0, 1.0, 3.0])[:, None] * np.where(np.arange(8000) % 2, 10.0, 1.0)[:, None, None]
+    scores = rng.standard_normal(x.shape) * scale
+    beads = Beads.from_dict(Beads.anonymous(4).to_dict() | {"types": ["A", "B", "A", "B"]})
+    found = mean_squares(cartesian_chart(x), beads, jnp.asarray(scores), 1.0 - np.arange(8000) % 2)
+    # a mean over beads that is not there is made up for all the same
+    np.testing.assert_allclose(found[:, 0], np.array([1.0, 9.0, 1.0, 9.0]) * 4 / 3, rtol=0.05)
+    squares, directions = principal_squares(jnp.asarray(scores), 1.0 - np.arange(8000) % 2)
+    np.testing.assert_allclose(np.sort(squares[:, 0]), [1, 1, 9, 9], rtol=0.1)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "coordinates"), [(160, 60), (1000, 60), (1000, 12)])
+def test_a_budget_of_nothing_but_noise_has_no_signal(frames, coordinates):
+    rng = np.random.default_rng(5)
+    x, noise = rng.standard_normal((2, frames, coordinates))
+    assert noise_budget(x, noise, np.ones(frames), sigma=0.5).forces < 0.01
+    assert noise_budget(x, noise - x, np.ones(frames), sigma=0.5).forces == pytest.approx(
+        0.5 if frames > 5 * coordinates else 0.0, abs=0.03
+    )
 
 
 def test_energies_are_in_kt_from_their_mean(cluster):

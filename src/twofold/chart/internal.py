@@ -18,6 +18,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
+from twofold.chart.rigid import without_rigid_motion
 from twofold.chart.tree import BeadTree
 from twofold.fixed import Fixed
 from twofold.products import differences, product
@@ -177,13 +178,13 @@ class InternalChart(Chart, Fixed):
     def scores_of(self, positions: Float[Array, "beads 3"], forces: Float[Array, "beads 3"]) -> Array:
         """By `U_q = U_x - ln J`: the forces along the coordinates, and the slope of the Jacobian.
 
-        What turns or shifts the whole molecule is left out.
+        What turns or shifts the whole molecule is left out: it would pull on whatever the molecule is held by.
         """
         coordinates = self.encode(positions)
         standard, pull = jax.vjp(self.decode, coordinates)
         first = self.zmatrix.order[:3]
         turn = product(_frame(positions[first]), _frame(standard[first]))
-        (along,) = pull(product(turn, forces))
+        (along,) = pull(product(turn, without_rigid_motion(positions, forces)))
         return along + jax.grad(self.log_jacobian)(coordinates)
 
     def log_jacobian(self, coordinates: Float[Array, " coordinates"]) -> Float[Array, ""]:

@@ -65,7 +65,8 @@ class Coulomb(Energy, Fixed):
         particles = self._molecule() if system is None else system
         if particles.charges is None:
             raise UserError("particles without charges", "charges (particles,) in elementary charges")
-        interaction = self._interaction(particles, sigma)
+        bare = self._bare(sigma)
+        interaction = self._ending(bare, particles)
         x, charges = in_space(x), jnp.where(particles.real, particles.charges, 0.0)
         if particles.edges is None or not self.listed:
             particles = particles._replace(neighbours=None)
@@ -78,7 +79,10 @@ class Coulomb(Energy, Fixed):
         if particles.excluded is not None:
             step = steps_of(x, particles.excluded, particles)
             both = jnp.prod(jnp.append(charges, 0.0)[particles.excluded], axis=-1)
-            total = total - jnp.sum(both * interaction(jnp.sum(step**2, axis=-1)))
+            square = jnp.sum(step**2, axis=-1)
+            # the series stays: it stands for what surrounds a charge, of which its own molecule is a part
+            seen = True if particles.edges is None or self.cutoff is None else square < self.cutoff**2
+            total = total - jnp.sum(both * jnp.where(seen, bare(square), 0.0))
         return self.strength * total
 
     def _molecule(self) -> Particles:
@@ -86,8 +90,8 @@ class Coulomb(Energy, Fixed):
         blank, real = jnp.zeros(count, int), jnp.ones(count, bool)
         return Particles(blank, real, charges=self.charges, excluded=self.excluded)
 
-    def _interaction(self, particles: Particles, sigma: Array) -> Callable[[Array], Array]:
-        """`v` as a function of the square of the distance."""
+    def _bare(self, sigma: Array) -> Callable[[Array], Array]:
+        """`v` of free space as a function of the square of the distance."""
         noise = jnp.maximum(sigma, LEAST_NOISE)
 
         def bare(square: Array) -> Array:
@@ -97,6 +101,10 @@ class Coulomb(Energy, Fixed):
                 return value
             return value * jnp.exp(-jnp.sqrt(square + jnp.pi * noise**2) / self.screening)
 
+        return bare
+
+    def _ending(self, bare: Callable[[Array], Array], particles: Particles) -> Callable[[Array], Array]:
+        """`v` as a function of the square of the distance."""
         if particles.edges is None:
             return bare
         if self.cutoff is None:

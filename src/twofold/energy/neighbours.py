@@ -84,6 +84,9 @@ def neighbours(
     found = jnp.sum(squares < cutoff**2, axis=1)
     shape = jnp.asarray(sizes.cells)
     wide = jnp.all((shape == 1) | (extent / shape >= cutoff))
+    if edges is not None:
+        # in a narrower box a partner may be near twice
+        wide &= jnp.all(edges >= 2 * cutoff)
     return Neighbours(index, stored & jnp.all(found <= partners) & wide)
 
 

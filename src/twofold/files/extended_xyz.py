@@ -17,6 +17,7 @@ from twofold.errors import UserError
 from twofold.files.checks import check_file
 from twofold.files.elements import symbols
 from twofold.files.labelled import LabelledFrames, labelled
+from twofold.files.parts import UNIT_UNKNOWN
 from twofold.units import energy_factor, length_factor
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def read_extended_xyz(path: Path, length_unit: str | None = None, energy_unit: s
         )
     length_unit = length_unit or LENGTH_UNIT
     length, energy = length_factor(length_unit), energy_factor(energy_unit) if energy_unit else 1.0
-    left_out = {"energies": "left out: energy unit not stated"} if first.energy is not None and not energy_unit else {}
+    left_out = {"energies": UNIT_UNKNOWN} if first.energy is not None and not energy_unit else {}
     return labelled(
         path,
         np.stack([frame.positions for frame in frames]),

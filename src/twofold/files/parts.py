@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT = "left out"
 """How the source of an ensemble begins what it says of forces and energies that are not in it."""
+UNIT_UNKNOWN = f"{LEFT_OUT}: energy unit not stated"
 
 
 @dataclass(frozen=True)

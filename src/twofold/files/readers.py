@@ -15,7 +15,7 @@ from twofold.files.arrays import ARRAYS, Arrays, read_arrays
 from twofold.files.checks import check_file, extension, fingerprint
 from twofold.files.forces import read_forces, with_forces
 from twofold.files.frames import WITH_TOPOLOGY, Frames, first_frame, load_topology
-from twofold.files.parts import LEFT_OUT, Part, Particles, joined, read_array_part, read_frames
+from twofold.files.parts import UNIT_UNKNOWN, Part, Particles, joined, read_array_part, read_frames
 from twofold.files.published import published_ensemble, published_files
 from twofold.files.stated_units import check_names, check_needed
 from twofold.files.store import is_store, read_ensembles
@@ -256,7 +256,7 @@ def _assemble(
 
 def _force_notes(particles: Particles, parts: list[Part]) -> dict[str, Any]:
     if any(part.forces_left_out for part in parts):
-        return {"forces": f"{LEFT_OUT}: energy unit not stated"}
+        return {"forces": UNIT_UNKNOWN}
     if particles.force_mapping is None:
         return {}
     return {"forces": {"map": particles.force_mapping.method, "constraints": particles.constraints}}

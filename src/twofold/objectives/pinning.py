@@ -1,5 +1,6 @@
 """Known energies as labels of the energy itself, where the noise ends."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -15,12 +16,14 @@ def pinning(
     known: Float[Array, " batch"],
     sigma: Float[Array, ""],
 ) -> Float[Array, ""]:
-    """Variance over the batch of `U(x, sigma) - beta U(x)`, for each coordinate; no constant has to be known.
+    """Variance over the batch of `U(x, sigma) - sigma/2 dU/dsigma - beta U(x)`, for each coordinate.
 
-    known: energies in kT of the density in coordinates of the chart. sigma: the smallest level, at which the energy of
-    the noised density still differs from that of the clean one by half of `sigma^2` times what its curvature varies by.
-    Scores fix an energy only where paths between frames lie in the data; energies fix it between any two frames, and so
-    the weights of basins.
+    No constant has to be known. known: energies in kT of the density in coordinates of the chart. sigma: the smallest
+    level. The energy there is that of the noised density, and its tangent over `sigma^2`, taken to zero, that of the
+    clean one up to `sigma^4`. Scores fix an energy only where paths between frames lie in the data; energies fix it
+    between any two frames, and so the weights of basins.
     """
-    difference = energies(model, system, x, jnp.full(x.shape[0], sigma)) - known
+    level = jnp.full(x.shape[0], sigma)
+    value, slope = jax.jvp(lambda level: energies(model, system, x, level), (level,), (jnp.ones_like(level),))
+    difference = value - 0.5 * sigma * slope - known
     return jnp.var(difference, ddof=1) / chart.dimension

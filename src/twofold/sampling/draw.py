@@ -124,14 +124,14 @@ def _first_batch(network: Energy, chart: Chart, sigma: Array, most: int) -> int:
 def _batch(
     network: Energy, chart: Chart, levels: Array, key: Array, batch: int, solver: str, corrector: int, clean: bool
 ) -> Float[Array, "batch beads 3"]:
-    start, path = jax.random.split(key)
+    start, path, relaxing = jax.random.split(key, 3)
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
         return jax.vmap(chart.decode)(y)
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
     y = SOLVERS[solver](network, None, chart, y, levels, path)
     if solver == "sde" and corrector:
-        y = relax(network, None, chart, y, levels[-1], jax.random.fold_in(path, 1), corrector)
+        y = relax(network, None, chart, y, levels[-1], relaxing, corrector)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
     return jax.vmap(chart.decode)(y)

@@ -114,9 +114,10 @@ def _densities(
         position, key = pair
         y = chart.encode(position)
         jacobian, change = chart.log_jacobian(y), jnp.zeros(())
+        first, path = jax.random.split(key)
         if clean:
-            y, change = _blur(network, chart, y, levels[0], _probes(y, chart, jax.random.fold_in(key, 1), probes))
-        end, growth = _ascend(network, chart, y, levels, key, probes)
+            y, change = _blur(network, chart, y, levels[0], _probes(y, chart, first, probes))
+        end, growth = _ascend(network, chart, y, levels, path, probes)
         return end, change + growth, jacobian
 
     with jax.default_matmul_precision("float32"):

@@ -77,7 +77,11 @@ def trade(
     return Trade(choose(taken, crossed, state), jnp.sum(upwards, axis=1, dtype=jnp.int32)[:-1])
 
 
-def acceptance(taken: np.ndarray, frames: int, replicas: int) -> tuple[float, ...]:
-    """Part of the trades (rungs - 1,) that were taken in so many frames, by step of the ladder; NaN without a try."""
-    tries = [replicas * ((frames + 1 - step % 2) // 2) for step in range(len(taken))]
+def acceptance(taken: np.ndarray, lived: np.ndarray) -> tuple[float, ...]:
+    """Part of the trades (rungs - 1,) that were taken, by step of the ladder; NaN without a try.
+
+    lived: (rungs, replicas), frames that each walker came through. Two try while both are running.
+    """
+    both = np.minimum(lived[:-1], lived[1:])
+    tries = [int(np.sum((frames + 1 - step % 2) // 2)) for step, frames in enumerate(both)]
     return tuple(float(n / t) if t else float("nan") for n, t in zip(taken, tries, strict=True))

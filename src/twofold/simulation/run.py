@@ -259,6 +259,13 @@ def _copies_stopped(record: Record) -> tuple[int, ...]:
     return tuple(int(count) for count in stopped[1:].sum(axis=1))
 
 
+def _lived(record: Record) -> np.ndarray:
+    """Frames (rungs, replicas) that each walker came through."""
+    settings, step = record.header.settings, record.state["stop_step"].astype(np.int64)
+    lived = np.where(step < 0, record.frames, (step - 1) // settings.steps_per_frame)
+    return np.minimum(lived, record.frames).reshape(settings.rungs, -1)
+
+
 def _save(record: Record, progression: engine.Progression, frames: engine.Frames, number: int) -> None:
     """Writes the frames of a chunk; those of stopped replicas become NaN, so that nobody mistakes them for frames."""
     state = _to_arrays(progression)
@@ -307,7 +314,7 @@ def _summarise(record: Record, clock: _Clock, finished: bool) -> Summary:
         temperatures=temperatures(record),
         timestep=record.header.timestep,
         speed=Speed(clock.replica_steps, clock.running, clock.compiling, per_day),
-        acceptance=acceptance(record.state.get("traded", np.zeros(0)), record.frames, record.header.replicas),
+        acceptance=acceptance(record.state.get("traded", np.zeros(0)), _lived(record)),
         copies_stopped=_copies_stopped(record),
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )

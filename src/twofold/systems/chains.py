@@ -57,6 +57,9 @@ def _key(system: KnownSystem, number: int, seed: int) -> str:
     digest.update(f"{type(system).__qualname__} {len(system.beads)} {getattr(system, 'spacing', '')}".encode())
     for leaf in jax.tree.leaves(eqx.filter(system, eqx.is_array)):
         digest.update(np.asarray(leaf).tobytes())
+    # constants of an energy are in its code: a chain of another energy would not be noticed by its name
+    probe = np.asarray(system.energies(system.starts(3, np.random.default_rng(0))), np.float64)
+    digest.update(" ".join(f"{value:.3g}" for value in probe).encode())
     return digest.hexdigest()[:12]
 
 

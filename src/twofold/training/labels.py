@@ -17,6 +17,9 @@ from twofold.files.parts import LEFT_OUT
 from twofold.training.settings import ForceUse
 from twofold.units import thermal_energy
 
+FEWEST_FOR_EACH = 5
+"""Equations for each unknown below which a linear fit does not tell signal from noise."""
+
 
 def force_labels(ensemble: Ensemble, wanted: str) -> np.ndarray | None:
     """Forces (frames, beads, 3) in kT/nm, or None where there are none or none are `wanted`."""
@@ -127,8 +130,9 @@ def noise_budget(coordinates: np.ndarray, forces: np.ndarray | None, weights: np
     """The budget of frames (frames, ...) in coordinates of the chart, with their scores, if any, at level `sigma`.
 
     Of the label `eps/sigma` the best linear function of `x + sigma eps` explains `sigma^2 / (v + sigma^2)` along a
-    direction of variance v; of forces f it explains `tr(<f x> <x x>^-1 <x f>)`. The signal is what a function of any
-    kind explains, and so no less. Beads share one matrix for all three directions of space.
+    direction of variance v; of forces f it explains `tr(<f x> <x x>^-1 <x f>)`, less what it would explain by chance
+    (`R^2` adjusted for its p directions, with Kish's number of frames; too few frames tell of nothing). The signal is
+    what a function of any kind explains, and so no less. Beads share one matrix for all three directions of space.
     """
     share = np.asarray(weights, np.float64) / np.sum(weights)
     x = _rows(np.asarray(coordinates, np.float64), share)
@@ -141,7 +145,11 @@ def noise_budget(coordinates: np.ndarray, forces: np.ndarray | None, weights: np
     f = _rows(np.asarray(forces, np.float64), share)[: len(x)]
     along = np.einsum("f,afi,afj->ij", share, f, x @ vectors) / len(x)
     total = np.einsum("f,afi,afi->", share, f, f) / len(x)
-    return NoiseBudget(sigma, noise, float(np.sum(along**2 / values) / total) if total else 0.0)
+    equations = len(x) / np.sum(share**2)
+    if not total or equations < FEWEST_FOR_EACH * len(values):
+        return NoiseBudget(sigma, noise, 0.0)
+    unexplained = (1.0 - np.sum(along**2 / values) / total) * equations / (equations - len(values))
+    return NoiseBudget(sigma, noise, max(0.0, float(1.0 - unexplained)))
 
 
 def _rows(values: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -222,7 +222,8 @@ class Trainer(eqx.Module):
         if settings.energy_weight and data.energies is not None:
             frames = jax.random.fold_in(key, 2)
             index = draw_index(data, frames, max(2, (settings.batch or 1) // PINNED))
-            labels = data.coordinates[index], data.energies[index], jnp.asarray(self.schedule.smallest)
+            x = self._turned(jax.random.fold_in(frames, 1), data.coordinates[index])
+            labels = x, data.energies[index], jnp.asarray(self.schedule.smallest)
             total = total + settings.energy_weight * pinning(self.model(parameters), self.system, self.chart, *labels)
         return total
 
@@ -250,11 +251,11 @@ class Trainer(eqx.Module):
 
     def step(self, state: TrainingState, data: TrainingData) -> tuple[TrainingState, Float[Array, ""]]:
         """One update of parameters and average; gives the denoising loss."""
-        key, now = jax.random.split(state.key)
+        key, now, tying = jax.random.split(state.key, 3)
 
         def objective(parameters: Any) -> tuple[Array, Array]:
             denoising = self.loss(parameters, data, now)
-            return denoising + self.consistency(parameters, data, jax.random.fold_in(now, 1), state.step), denoising
+            return denoising + self.consistency(parameters, data, tying, state.step), denoising
 
         (_, value), gradient = jax.value_and_grad(objective, has_aux=True)(state.parameters)
         update, optimiser_state = self._optimiser.update(gradient, state.optimiser, state.parameters)
