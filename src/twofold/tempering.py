@@ -15,7 +15,7 @@ import numpy as np
 from twofold.analysis.reweighting import Reweighting, reweight
 from twofold.ensemble import Ensemble, check_temperature
 from twofold.errors import UserError
-from twofold.files.parts import LEFT_OUT, UNIT_UNKNOWN
+from twofold.files.parts import LEFT_OUT, UNIT_UNKNOWN, said_of
 from twofold.training.fit import LEAST_FRAMES
 from twofold.units import thermal_energy
 
@@ -94,15 +94,9 @@ def _tail(ensemble: Ensemble) -> Reweighting | None:
         return None
 
 
-def _parts(ensemble: Ensemble) -> list[dict[str, Any]]:
-    """What readers said of each file: of its mapping, and of the data themselves."""
-    parts = ensemble.source.get("parts", [ensemble.source])
-    return [part.get("data", {}) | part for part in parts]
-
-
 def _check_own_energies(ensemble: Ensemble) -> None:
     """Raises UserError for energies that are not those of the simulation that the frames are from."""
-    for part in _parts(ensemble):
+    for part in said_of(ensemble.source):
         if part.get("equilibrium") == "no":
             found = "frames that were chosen, and stand for no temperature"
             raise UserError(found, "those of a simulation", "leave --sampled-at out")
@@ -112,7 +106,7 @@ def _check_own_energies(ensemble: Ensemble) -> None:
 
 
 def _no_energies(ensemble: Ensemble) -> UserError:
-    parts = _parts(ensemble)
+    parts = said_of(ensemble.source)
     expected = "the energy of every frame, of particles that are all beads"
     if any(str(part.get("energies", "")) == UNIT_UNKNOWN for part in parts):
         found = "energies whose unit the file does not state"

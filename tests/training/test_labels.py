@@ -61,6 +61,13 @@ def test_mean_squares_are_those_of_types_and_of_weighted_frames():
     np.testing.assert_allclose(directions @ directions.T, np.eye(4), atol=1e-5)
 
 
+def test_directions_that_few_frames_have_not_seen_are_not_without_noise():
+    scores = jnp.asarray(np.random.default_rng(6).standard_normal((20, 30)))
+    squares, _ = principal_squares(scores, np.ones(20))
+    assert float(squares.min()) > 0.4
+    assert float(squares.mean()) == pytest.approx(float(jnp.mean(scores**2)), rel=1e-5)
+
+
 @pytest.mark.parametrize(("frames", "coordinates"), [(160, 60), (1000, 60), (1000, 12)])
 def test_a_budget_of_nothing_but_noise_has_no_signal(frames, coordinates):
     rng = np.random.default_rng(5)

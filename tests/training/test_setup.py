@@ -1,5 +1,7 @@
 """What a fit starts from."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,6 +91,14 @@ def test_terms_that_cannot_be(beads, term, architecture, words):
     settings = TrainingSettings(architecture=architecture, terms=(term,), width=4, depth=1)
     with pytest.raises(UserError, match=words):
         set_up(bent(beads), bent(beads), settings, jax.random.key(0))
+
+
+def test_frames_that_were_chosen_are_said_to_be(tmp_path):
+    said = []
+    frames = replace(bent(BONDED), source={"data": {"equilibrium": "no"}})
+    settings = TrainingSettings(architecture="particles", width=4, depth=1, steps=1, batch=4)
+    fit_ensembles(frames, frames, tmp_path / "run", settings, progress=lambda progress: said.append(progress.note))
+    assert any("chosen, not sampled" in note for note in said)
 
 
 def test_forces_alone_need_forces():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 LEFT_OUT = "left out"
 """How the source of an ensemble begins what it says of forces and energies that are not in it."""
 UNIT_UNKNOWN = f"{LEFT_OUT}: energy unit not stated"
+
+
+def said_of(source: dict[str, Any]) -> list[dict[str, Any]]:
+    """What readers say of each part of an ensemble, by its `source`: of the beads, and of the data themselves."""
+    return [part.get("data", {}) | part for part in source.get("parts", [source])]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from twofold.chart.noising import noised_positions
 from twofold.energy.fractional import FractionalEnergy
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.files.parts import said_of
 from twofold.model import Model
 from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
@@ -129,6 +130,10 @@ class _Fit:
         note = f"Learning from {labels_of(self.setup.squares[0], self.settings.forces)}; {self.setup.budget}."
         if forces_left_out(training):
             note += " Forces in the files are left out, as their unit is not known: give --energy-unit."
+        if any(part.get("equilibrium") == "no" for part in said_of(training.source)):
+            note += (
+                " These frames were chosen, not sampled: their density is not that of a temperature."
+            )
         progress(FitProgress("ready to train", note=note))
 
     @property

@@ -13,7 +13,7 @@ from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.files.parts import LEFT_OUT
+from twofold.files.parts import LEFT_OUT, said_of
 from twofold.training.settings import ForceUse
 from twofold.units import thermal_energy
 
@@ -30,8 +30,7 @@ def force_labels(ensemble: Ensemble, wanted: str) -> np.ndarray | None:
 
 def forces_left_out(ensemble: Ensemble) -> bool:
     """Whether the files held forces that could not be read, since nobody said in which unit of energy they are."""
-    parts = ensemble.source.get("parts", [ensemble.source])
-    return any(str(part.get("forces", "")).startswith(LEFT_OUT) for part in parts)
+    return any(str(part.get("forces", "")).startswith(LEFT_OUT) for part in said_of(ensemble.source))
 
 
 def energy_labels(ensemble: Ensemble, weight: float) -> np.ndarray | None:
@@ -70,14 +69,17 @@ def mean_squares(chart: Chart, beads: Beads, scores: jax.Array, weights: np.ndar
 def principal_squares(scores: jax.Array, weights: np.ndarray) -> tuple[jax.Array, jax.Array]:
     """J as a matrix: its eigenvalues, in a shape that multiplies coordinates, and its eigenvectors in columns.
 
-    Of coordinates, or of beads alike for every direction of space, since orientation is free.
+    Of coordinates, or of beads alike for every direction of space, since orientation is free. Eigenvalues are drawn to
+    their mean by as much as p of them are uncertain from n frames, p / (n + p): in directions that few frames have not
+    seen, forces would be taken for certain.
     """
     share = np.asarray(weights, np.float64) / np.sum(weights)
     values = np.asarray(scores, np.float64)
     axes = values[None] if values.ndim == 2 else _moving(values)
     moments = sum(axis.T @ (share[:, None] * axis) for axis in axes) / len(axes)
     squares, directions = np.linalg.eigh(moments)
-    squares = np.maximum(squares, 0.0)
+    doubt = len(squares) / (len(squares) + len(axes) / np.sum(share**2))
+    squares = (1.0 - doubt) * np.maximum(squares, 0.0) + doubt * np.mean(squares)
     shaped = squares if values.ndim == 2 else squares[:, None]
     return jnp.asarray(shaped, jnp.float32), jnp.asarray(directions, jnp.float32)
 
