@@ -1,9 +1,10 @@
 """Tiny molecules, one short fit and one model that many tests share."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+import quick  # noqa: F401
+
+# isort: split
 
 import jax
 import numpy as np
@@ -15,20 +16,6 @@ from twofold.model import Model
 from twofold.simulation.region import Region
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
-
-QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
-"""Programs are compiled in a third of the time, which is what nearly all time of the tests goes into."""
-
-
-def pytest_configure():
-    """Compile quickly rather than well, also in processes that tests start, unless the environment says otherwise."""
-    if QUICK.keys() & os.environ.keys():
-        return
-    # XLA ends a process for a flag that its version does not know
-    ask = [sys.executable, "-c", "import jax; jax.devices()"]
-    known = subprocess.run(ask, env=os.environ | QUICK, capture_output=True, check=False).returncode == 0
-    os.environ.update(QUICK if known else {**QUICK, "XLA_FLAGS": ""})
-    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(autouse=True, scope="module")

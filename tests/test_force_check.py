@@ -6,7 +6,8 @@ import pytest
 from twofold.beads import Beads
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.force_check import TypeForces, _off, check_forces, measure_forces
+from twofold.force_check import TypeForces, check_forces, measure_forces
+from twofold.force_verdict import is_off
 from twofold.units import thermal_energy
 
 WIDTH = 0.004
@@ -134,9 +135,9 @@ def test_three_errors_are_the_tolerance():
         assert 4 * exact.error < 0.2
         # the error grows with the forces
         assert measure_forces(ensemble, ensemble.forces * (ratio / exact.ratio)).verdict == verdict
-    assert not _off((1.04, 0.001))  # a time step may do that
-    assert _off((1.06, 0.001))
-    assert not _off((1.06, 0.03))
+    assert not is_off((1.04, 0.001))  # a time step may do that
+    assert is_off((1.06, 0.001))
+    assert not is_off((1.06, 0.03))
 
 
 def test_opposite_sign():

@@ -1,4 +1,4 @@
-"""The order of the rooms in docs/contributing.md: a module imports at its top only from rooms before its own."""
+"""The rules of docs/contributing.md: a module imports at its top only from rooms before its own, and is not long."""
 
 import ast
 from pathlib import Path
@@ -15,13 +15,14 @@ ROOMS = (
     "training",
     "analysis",
     "conditions",
-    "starts force_check fitting reweighting tempering",
+    "starts force_verdict force_check fitting reweighting tempering",
     "molecular_dynamics",
     "diagnosis",
     "report",
     "evaluation diagnosing",
     "cli",
 )
+LONGEST = 300
 PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.split()}
 SOURCE = Path(twofold.__file__).parent
 
@@ -41,3 +42,8 @@ def test_every_module_looks_only_back():
         if not room.startswith("__"):
             wrong += [f"{inside} imports {other}" for other in imported(path) if PLACE[other] > PLACE[room]]
     assert not wrong
+
+
+def test_no_file_is_too_long():
+    long = {str(path.relative_to(SOURCE)): len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
+    assert not {name: lines for name, lines in long.items() if lines > LONGEST}

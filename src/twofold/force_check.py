@@ -16,65 +16,25 @@ much is signal cannot be known from frames that are all different without a mode
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, inf, isfinite, log, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from math import inf, sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twofold.analysis.uncertainty import block_groups, jackknife_error
-from twofold.ensemble import MAX_TEMPERATURE, check_finite
+from twofold.ensemble import check_finite
 from twofold.errors import UserError
 from twofold.force_mapping import FRAMES_LOOKED_AT, chunks, rigid_pairs
-from twofold.units import ENERGY_IN_KJ_MOL, LENGTH_IN_NM, thermal_energy
+from twofold.force_verdict import Measured, Verdict, judged
+from twofold.units import thermal_energy
 
 if TYPE_CHECKING:
     from twofold.ensemble import Ensemble
 
-Verdict = Literal["accepted", "refused", "undecided"]
-MEANINGS = {
-    "accepted": "they can be those of this ensemble",
-    "undecided": "too few independent frames to tell whether they are those of this ensemble",
-}
-UNEXPLAINED = (
-    "they do not cancel in the mean: they are of another level of theory or force field than the simulation, or lack a"
-    " part (constraints, a bias, atoms)"
-)
-UNLIKE = "stretches of the stiffest pairs are not what these forces would make them: frames and forces differ"
-Measured = tuple[float, float]
-"""A number and its standard error."""
-
-ERRORS = 3.0
-"""Standard errors by which a ratio may differ from what it should be."""
-SLACK = 0.05
-"""By which it may always differ: a time step of 4 fs alone shifts stretches by 2 to 4 % (alanine dipeptide, 45,000
-frames, errors of 0.4 %). It counts only where three errors are less: sets of sound forces with errors of 0.02 to 0.16
-(nine molecules of MD17, alanine dipeptide, a tetrapeptide, Lennard-Jones particles) are off by at most 2.2 errors."""
-SHIFTED = 0.1
-"""By which stretches have to differ before another temperature is named."""
-TELLS = 0.33
-"""Largest error of the virial that tells forces from none: three of it reach from one to zero."""
-STRETCH_RANGE = (0.5, 2.0)
-"""The ratio of stretches outside which forces are refused. Trajectories of ab initio dynamics have up to 1.35."""
-DOUBTFUL = (0.75, 1.4)
-"""The ratio of stretches outside which forces are not accepted, though a factor of two is not reached."""
-NEAR = 1.4
-"""Factor within which numbers count as alike, one put down to a unit or two to a temperature."""
 LEAST_FRAMES = 20
 """With fewer frames an error says nothing."""
 WITHIN_BOX = 0.9
 """Part of the box beyond which beads cannot be one whole molecule by itself."""
-KCAL, EV, HARTREE = (ENERGY_IN_KJ_MOL[name] for name in ("kcal/mol", "eV", "hartree"))
-UNIT_FACTORS = {
-    "kJ/mol and kcal/mol": KCAL,
-    "nm and Angstrom": 1.0 / LENGTH_IN_NM["angstrom"],
-    "kJ/mol/nm and kcal/mol/Angstrom": KCAL / LENGTH_IN_NM["angstrom"],
-    "kcal/mol and eV": EV / KCAL,
-    "kJ/mol and eV": EV,
-    "kJ/mol/nm and eV/Angstrom": EV / LENGTH_IN_NM["angstrom"],
-    "kJ/mol and hartree": HARTREE,
-    "kJ/mol/nm and hartree/bohr": HARTREE / LENGTH_IN_NM["bohr"],
-}
-"""Factors between units that are taken for each other."""
 
 
 @dataclass(frozen=True)
@@ -159,15 +119,8 @@ def measure_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
     (stretch,) = _ratios(ensemble, work[:, None], kt * heat)
     means = (np.average(squares, axis=0, weights=ensemble.weights) / (share * kt**2)).tolist()
     types = tuple(TypeForces(kind, count[i], *by_type[i], means[i]) for i, kind in enumerate(kinds))
-    rigid = _rigid(ensemble)
-    verdict: Verdict = "accepted" if virial[1] <= TELLS else "undecided"
-    meaning = MEANINGS[verdict]
-    if rigid or _off(virial) or _beyond(STRETCH_RANGE, stretch):
-        verdict = "refused"
-        meaning = rigid or "; ".join(_causes(virial, stretch, types, ensemble.temperature))
-    elif _beyond(DOUBTFUL, stretch):
-        verdict = "undecided"
-        meaning = _another_temperature(virial, stretch, ensemble.temperature) or UNLIKE
+    shares = {one.name: (one.ratio, one.error) for one in types}
+    verdict, meaning = judged(virial, stretch, shares, ensemble.temperature, _rigid(ensemble))
     sentence = (
         f"forces whose virial is {virial[0]:.3g} +- {virial[1]:.2g} times what it should be"
         f" ({stretch[0]:.3g} +- {stretch[1]:.2g} for stretches of the stiffest pairs): {meaning}"
@@ -263,55 +216,3 @@ def _rigid(ensemble: Ensemble) -> str:
         return ""
     one, other = (ensemble.beads.label(int(bead)) for bead in rigid[0])
     return f"the bond of {one} and {other} is rigid, and what holds it is missing: map forces on atoms to beads first"
-
-
-def _off(virial: Measured) -> bool:
-    """Whether a virial is not one."""
-    return abs(virial[0] - 1.0) > np.maximum(SLACK, ERRORS * virial[1])  # False where the error is not known
-
-
-def _beyond(bounds: tuple[float, float], stretch: Measured) -> bool:
-    """Whether stretches are out of the range by more than their error."""
-    low, high = bounds
-    return stretch[0] + ERRORS * stretch[1] < low or stretch[0] - ERRORS * stretch[1] > high
-
-
-def _causes(virial: Measured, stretch: Measured, types: tuple[TypeForces, ...], temperature: float) -> list[str]:
-    """What is likely wrong: sign and unit as stretches tell, and what these leave unexplained."""
-    factor, uncertain = stretch if isfinite(stretch[0]) else virial
-    if not abs(factor) > ERRORS * uncertain:
-        return ["they do not follow the positions: they are of other frames or another order, or not turned with them"]
-    causes = ["their sign is opposite, as of gradients of an energy"] if factor < 0 else []
-    name, unit = _unit(abs(factor), temperature)
-    if name:
-        size = f"{max(unit, 1 / unit):.4g} times too {'large' if unit > 1 else 'small'}"
-        causes.append(f"they are {size}, the factor between {name}")
-    whole, part, *shares = (
-        (value * np.sign(factor) / unit, error / unit)
-        for value, error in (virial, stretch, *((one.ratio, one.error) for one in types))
-    )
-    if _off(whole) or _beyond(STRETCH_RANGE, part):
-        worst = max(range(len(types)), key=lambda i: abs(shares[i][0] - 1.0) / max(shares[i][1], 1e-12))
-        most = f"the virial of {types[worst].name} is {shares[worst][0]:.2g} +- {shares[worst][1]:.1g}"
-        causes.append(_another_temperature(whole, part, temperature) or f"{UNEXPLAINED}; {most}")
-    return causes
-
-
-def _unit(factor: float, temperature: float) -> tuple[str, float]:
-    """Units that are confused where forces are `factor` times what they should be, and by how much; "", 1 for none."""
-    known = [(name, value**power) for name, value in UNIT_FACTORS.items() for power in (1, -1)]
-    for table in (known, [("kJ/mol and kT", 1.0 / thermal_energy(temperature))]):
-        name, nearest = min(table, key=lambda entry: abs(log(factor / entry[1])))
-        if abs(log(factor / nearest)) < log(NEAR) < abs(log(nearest)):
-            return name, nearest
-    return "", 1.0
-
-
-def _another_temperature(virial: Measured, stretch: Measured, temperature: float) -> str:
-    """Which temperature would fit, where both numbers are off by about one factor that is none of a unit; else ""."""
-    alike = abs(virial[0] - stretch[0]) <= max(ERRORS * hypot(virial[1], stretch[1]), (NEAR - 1.0) * abs(stretch[0]))
-    same_side = (virial[0] - 1.0) * (stretch[0] - 1.0) > 0 and abs(stretch[0] - 1.0) > SHIFTED
-    low, high = sorted(temperature * value for value in (virial[0], stretch[0]))
-    if not (alike and same_side and low > 0 and high < MAX_TEMPERATURE):
-        return ""
-    return f"they fit a temperature of {low:.0f} to {high:.0f} K, not {temperature:g} K"

@@ -23,7 +23,8 @@ import numpy as np
 
 from twofold.beads import Beads
 from twofold.errors import UserError
-from twofold.files.atomic import NO_SPACE, atomic_path, writing
+from twofold.files.atomic import atomic_path, writing
+from twofold.files.disk import check_space, reserve
 from twofold.files.hdf5 import new_hdf5
 from twofold.simulation.settings import SimulationSettings
 from twofold.simulation.stability import TimestepCheck
@@ -226,40 +227,9 @@ class Record:
         raise ValueError("no state that is whole")
 
 
-def check_space(path: Path, needed: int) -> None:
-    """Raises UserError when the disk of `path` has not `needed` bytes free."""
-    import shutil
-
-    free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise UserError(
-            f"{_in_words(free)} free for {path}",
-            f"{_in_words(needed)}, the size of the record",
-            "record fewer frames, free some space or write elsewhere",
-        )
-
-
-def _in_words(size: int) -> str:
-    """Bytes for people: "1.2 GB"."""
-    unit, factor = ("GB", 1e9) if size >= 1e9 else ("MB", 1e6) if size >= 1e6 else ("kB", 1e3)
-    return f"{size / factor:.3g} {unit}"
-
-
 def _size(header: Header, state: dict[str, np.ndarray]) -> int:
     """Bytes of a record, at most."""
     return header.bytes + 2 * sum(array.nbytes for array in state.values()) + len(header.to_json()) + STRUCTURE_BYTES
-
-
-def _reserve(path: Path) -> None:
-    """Has the file system give the holes of a file their space. Raises OSError when the disk has not enough."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with path.open("rb+") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except OSError as error:  # a file system that cannot is no reason to stop
-            if error.errno in NO_SPACE:
-                raise
 
 
 def _checksum(serial: int, frames: int, state: dict[str, np.ndarray]) -> int:
@@ -280,7 +250,7 @@ def _write_empty(path: Path, header: Header, state: dict[str, np.ndarray], frame
                 _allocate(file, f"{slot}/{name}", array.shape, array.dtype, STATE_UNITS[name])
         file.create_dataset("commits", data=np.zeros((2, 3), np.int64))
         _write_state(file, 1, frames, state, file.flush)
-    _reserve(path)
+    reserve(path)
 
 
 def _write_state(file: Any, serial: int, frames: int, state: dict[str, np.ndarray], flush: Any) -> None:

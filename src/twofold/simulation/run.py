@@ -17,7 +17,7 @@ from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.files.atomic import check_target
 from twofold.simulation import engine
-from twofold.simulation.exchange import Ladder, acceptance
+from twofold.simulation.exchange import Ladder
 from twofold.simulation.force_field import (
     ForceField,
     FunctionForceField,
@@ -31,7 +31,7 @@ from twofold.simulation.record import FRAME_UNITS, Header, Record
 from twofold.simulation.region import Region, Stops, inside, speed_limit
 from twofold.simulation.settings import SimulationSettings, check_same
 from twofold.simulation.stability import choose_timestep
-from twofold.simulation.summary import Speed, Summary, list_stops, temperatures
+from twofold.simulation.summary import Speed, Summary, summarise
 from twofold.units import thermal_energy
 
 CHUNK_SECONDS = 1.0
@@ -102,7 +102,7 @@ def simulate(
     with record:
         dynamics = build_dynamics(force_field, record.header, region)
         finished = _run(record, dynamics, clock, began, progress, stopped)
-        return _summarise(record, clock, finished)
+        return summarise(record, _speed(record, clock), finished)
 
 
 def build_dynamics(force_field: ForceField, header: Header, region: Region | None) -> engine.Dynamics:
@@ -253,19 +253,6 @@ def _running(record: Record) -> tuple[int, int]:
     return int(np.sum(record.stop_step < 0)), int(np.sum(record.state["stop_step"] < 0))
 
 
-def _copies_stopped(record: Record) -> tuple[int, ...]:
-    """How many walkers were stopped on each rung above the lowest."""
-    stopped = (record.state["stop_step"] >= 0).reshape(record.header.settings.rungs, -1)
-    return tuple(int(count) for count in stopped[1:].sum(axis=1))
-
-
-def _lived(record: Record) -> np.ndarray:
-    """Frames (rungs, replicas) that each walker came through."""
-    settings, step = record.header.settings, record.state["stop_step"].astype(np.int64)
-    lived = np.where(step < 0, record.frames, (step - 1) // settings.steps_per_frame)
-    return np.minimum(lived, record.frames).reshape(settings.rungs, -1)
-
-
 def _save(record: Record, progression: engine.Progression, frames: engine.Frames, number: int) -> None:
     """Writes the frames of a chunk; those of stopped replicas become NaN, so that nobody mistakes them for frames."""
     state = _to_arrays(progression)
@@ -295,26 +282,9 @@ def _progression(record: Record) -> engine.Progression:
     return engine.Progression(state, stops, traded, jnp.int32(record.frames))
 
 
-def _summarise(record: Record, clock: _Clock, finished: bool) -> Summary:
-    import resource
-
-    settings = record.header.settings
-    stops = list_stops(record)
+def _speed(record: Record, clock: _Clock) -> Speed:
     # of what is recorded, without the copies of a ladder
+    settings = record.header.settings
     recorded_ns = clock.replica_steps / settings.rungs * settings.timestep_ps / 1000
     per_day = recorded_ns / clock.running * 86400 if clock.running else float("nan")
-    return Summary(
-        replicas=record.header.replicas,
-        stable=record.header.replicas - len(stops),
-        frames=record.frames,
-        length_ps=record.frames * settings.interval_ps,
-        finished=finished,
-        stops=stops,
-        temperature=settings.temperature,
-        temperatures=temperatures(record),
-        timestep=record.header.timestep,
-        speed=Speed(clock.replica_steps, clock.running, clock.compiling, per_day),
-        acceptance=acceptance(record.state.get("traded", np.zeros(0)), _lived(record)),
-        copies_stopped=_copies_stopped(record),
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    )
+    return Speed(clock.replica_steps, clock.running, clock.compiling, per_day)

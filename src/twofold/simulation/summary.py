@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from twofold.simulation.exchange import acceptance
 from twofold.simulation.record import Record
 from twofold.simulation.region import REASONS
 from twofold.simulation.stability import TimestepCheck
@@ -86,6 +87,42 @@ class Summary:
         """JSON-able."""
         derived = {"rate": self.speed.rate, "rate_with_compile": self.speed.rate_with_compile}
         return asdict(self) | {"speed": asdict(self.speed) | derived}
+
+
+def summarise(record: Record, speed: Speed, finished: bool) -> Summary:
+    """The summary of what a record holds so far."""
+    import resource
+
+    settings = record.header.settings
+    stops = list_stops(record)
+    return Summary(
+        replicas=record.header.replicas,
+        stable=record.header.replicas - len(stops),
+        frames=record.frames,
+        length_ps=record.frames * settings.interval_ps,
+        finished=finished,
+        stops=stops,
+        temperature=settings.temperature,
+        temperatures=temperatures(record),
+        timestep=record.header.timestep,
+        speed=speed,
+        acceptance=acceptance(record.state.get("traded", np.zeros(0)), _lived(record)),
+        copies_stopped=_copies_stopped(record),
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def _copies_stopped(record: Record) -> tuple[int, ...]:
+    """How many walkers were stopped on each rung above the lowest."""
+    stopped = (record.state["stop_step"] >= 0).reshape(record.header.settings.rungs, -1)
+    return tuple(int(count) for count in stopped[1:].sum(axis=1))
+
+
+def _lived(record: Record) -> np.ndarray:
+    """Frames (rungs, replicas) that each walker came through."""
+    settings, step = record.header.settings, record.state["stop_step"].astype(np.int64)
+    lived = np.where(step < 0, record.frames, (step - 1) // settings.steps_per_frame)
+    return np.minimum(lived, record.frames).reshape(settings.rungs, -1)
 
 
 def list_stops(record: Record) -> tuple[Stop, ...]:

@@ -131,9 +131,7 @@ class _Fit:
         if forces_left_out(training):
             note += " Forces in the files are left out, as their unit is not known: give --energy-unit."
         if any(part.get("equilibrium") == "no" for part in said_of(training.source)):
-            note += (
-                " These frames were chosen, not sampled: their density is not that of a temperature."
-            )
+            note += " These frames were chosen, not sampled: their density is not that of a temperature."
         progress(FitProgress("ready to train", note=note))
 
     @property
