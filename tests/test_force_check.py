@@ -73,6 +73,14 @@ def test_another_temperature_is_not_accepted_where_the_virial_alone_would():
     assert "not 500 K" in found.sentence
 
 
+def test_what_sound_forces_do_to_stiff_pairs_is_said():
+    ensemble = chain(600)
+    found = measure_forces(ensemble, 1.2 * ensemble.forces)
+    assert found.verdict == "accepted"
+    assert "8 % narrower" in found.sentence or "9 % narrower" in found.sentence
+    assert "narrower" not in measure_forces(ensemble).sentence
+
+
 def test_too_much_noise_leaves_it_undecided():
     ensemble = chain(400)
     noise = np.random.default_rng(1).normal(scale=2e4, size=ensemble.positions.shape)

@@ -64,7 +64,16 @@ def judged(
         return "refused", rigid or "; ".join(_causes(virial, stretch, shares, temperature))
     if _beyond(DOUBTFUL, stretch):
         return "undecided", _another_temperature(virial, stretch, temperature) or UNLIKE
-    return ("accepted", ACCEPTED) if virial[1] <= TELLS else ("undecided", UNDECIDED)
+    return ("accepted", ACCEPTED + _consequence(stretch)) if virial[1] <= TELLS else ("undecided", UNDECIDED)
+
+
+def _consequence(stretch: Measured) -> str:
+    """What learning from forces does to stiff pairs whose stretches are a little off: `k var(r) / kT` is not one."""
+    if not abs(stretch[0] - 1.0) > max(SLACK, ERRORS * stretch[1]):
+        return ""
+    width = 100.0 * (stretch[0] ** -0.5 - 1.0)
+    change = f"{abs(width):.0f} % {'wider' if width > 0 else 'narrower'}"
+    return f"; they make stiff pairs {change} than those of the frames, which --forces none follows"
 
 
 def is_off(virial: Measured) -> bool:
