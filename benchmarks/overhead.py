@@ -72,7 +72,7 @@ def frames_of(name: str) -> Ensemble:
 def timed(training: Ensemble, weight: float | None, updates: int, rounds: int) -> Any:
     """A function that makes `updates` more updates and says how long they took."""
     built = architectures.build("auto", training, jax.random.key(0))
-    settings = with_recipe(load_settings(None, fokker_planck=weight), built)
+    settings = with_recipe(load_settings(None, fokker_planck=weight, classification=0.0), built)
     trainer = Trainer(built.energy, built.chart, None, built.schedule, settings, steps=updates * (rounds + 1))
     data = training_data(built.chart, jnp.asarray(training.positions), jnp.asarray(training.weights))
     many = trainer.many(updates)
