@@ -11,6 +11,7 @@ at every level. In a periodic box they are what they are, between nearest images
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
@@ -20,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from twofold.energy.base import Energy, System
+from twofold.energy.listening import Sent, Ways, heard, heard_from_lists
 from twofold.energy.network import LEVEL_FEATURES, level_features
 from twofold.fixed import Fixed
 
@@ -49,7 +51,8 @@ class Particles(NamedTuple):
     """What does not move: types (particles,), and where systems of different size share a batch which ones are real.
 
     neighbours: (particles, most) indices of those that may be within the cut-off, filled up with the number of
-    particles (see `twofold.energy.neighbours`); None lets all see all. edges: of a periodic box, in the unit of the
+    particles (see `twofold.energy.neighbours`), symmetric: a partner has the particle on its list; None lets all see
+    all. edges: of a periodic box, in the unit of the
     coordinates, which are not scaled then; None is free space. What only some terms of an energy ask for: charges,
     elementary; excluded, pairs that do not see each other's charge, filled up like lists; bonds.
     """
@@ -161,11 +164,12 @@ class Messages(eqx.Module):
         news = jax.nn.silu(scalars * (1.0 + scale) + shift) @ self.send
         plain, carried, pointing = jnp.split(news, 3, axis=-1)
         # one filter serves all three messages: it is what costs time, since every pair has its own
-        heard = (radial @ self.filter) * pairs.weight[..., None]
-        sent = jnp.concatenate([plain[:, None], carried[:, None] * vectors], axis=1)
-        received = _received(heard, sent, particles)
-        arrows = jnp.einsum("ijf,ijx->ixf", heard * _at_partners(pointing, particles), pairs.direction)
-        return self._within(scalars + received[:, 0], vectors + arrows + received[:, 1:])
+        sent, ways = Sent(plain, carried[:, None] * vectors, pointing), Ways(pairs.direction, pairs.weight, radial)
+        if particles.neighbours is None:
+            numbers, arrows = jax.vmap(partial(heard, self.filter, sent))(ways)
+        else:
+            numbers, arrows = heard_from_lists(self.filter, sent, ways, particles.neighbours)
+        return self._within(scalars + numbers, vectors + arrows)
 
     def _within(self, scalars: Array, vectors: Array) -> tuple[Array, Array]:
         left, right, third = jnp.split(vectors @ self.mix, 3, axis=-1)
@@ -183,21 +187,6 @@ class Messages(eqx.Module):
 def _shortened(vectors: Float[Array, "particles 3 width"]) -> Float[Array, "particles 3 width"]:
     """Vectors of the same directions and at most unit length: products of long ones would outgrow everything."""
     return vectors / jnp.sqrt(1.0 + jnp.sum(vectors**2, axis=1, keepdims=True))
-
-
-def _at_partners(values: Float[Array, "particles width"], particles: Particles) -> Float[Array, "rows partners width"]:
-    """`values` of the partners of each particle; one row for all of them where all see all."""
-    if particles.neighbours is None:
-        return values[None]
-    return jnp.concatenate([values, jnp.zeros_like(values[:1])])[particles.neighbours]
-
-
-def _received(weights: Array, sent: Float[Array, "particles kinds width"], particles: Particles) -> Array:
-    """Sum over partners of weights times what they send (particles, kinds, width)."""
-    if particles.neighbours is None:
-        return jnp.einsum("ijf,jcf->icf", weights, sent)
-    padded = jnp.concatenate([sent, jnp.zeros_like(sent[:1])])
-    return jnp.einsum("ijf,ijcf->icf", weights, padded[particles.neighbours])
 
 
 class TypeWalls(Fixed):
