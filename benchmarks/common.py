@@ -142,9 +142,10 @@ def scored(
     seed: int,
     simulation: dict[str, Any],
     sampling: dict[str, Any] | None = None,
+    run: Path | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """`metrics.json` of the model in `folder/run`: of samples and of a simulation from samples, made if not there.
+    """`metrics.json` of the model in `folder/run`, or in `run`: of samples and of a simulation from samples, made if not there.
 
     A simulation that was stopped everywhere before its first frame has a summary, but no numbers. sampling: options of
     `Model.sample`; settings: of `evaluate`.
@@ -153,7 +154,7 @@ def scored(
         sample_once(model, folder / "samples.dcd", samples, seed=seed, **sampling or {})
         simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
         evaluation.evaluate(
-            folder / "run",
+            run or folder / "run",
             out=folder,
             samples=folder / "samples.dcd",
             simulation=[folder / "simulation.dcd"] if (folder / "simulation.dcd").is_file() else [],

@@ -9,6 +9,7 @@ that five seeds score every trajectory once: rows that share four share the ways
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -16,8 +17,13 @@ from typing import Annotated, Any
 import tyro
 from common import Folder, command_line, fit_once, header, publish, quantity, scored, spread, table
 
+from twofold.model import Model
+
 RESIDUES = ("LEU2", "ALA3", "LEU4")
 TRAJECTORIES, HELD_OUT = 20, 4
+TRADES = 250
+"""Rounds of trades, and frames, of a simulation with exchange."""
+KINDS = {"samples": "samples", "simulation": "simulation", "exchange": "simulation with exchange"}
 
 
 def main(
@@ -34,6 +40,9 @@ def main(
     samples: int = 20_000,
     replicas: int = 200,
     length_ps: float = 100.0,
+    exchange: Annotated[
+        int, tyro.conf.arg(help="levels of larger noise, for a second simulation of half that length; 0: none")
+    ] = 0,
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its table."""
@@ -43,7 +52,7 @@ def main(
     for architecture in architectures:
         for place, time in enumerate(minutes):
             budget = {"steps": updates[place]} if updates else {"minutes": time}
-            amounts = {"samples": samples, "simulation": simulation}
+            amounts = {"samples": samples, "simulation": simulation, "exchange": exchange}
             found = []
             for seed in range(seeds[place % len(seeds)]):
                 first = (TRAJECTORIES - HELD_OUT * (1 + seed * rotate)) % TRAJECTORIES
@@ -57,7 +66,8 @@ def main(
         f"Trained on trajectories {split} (20,004 frames; 60 x 60 bins). JS in nats against all held-out frames; the "
         "floor is the same score of training frames at equal effective size. Mean ± standard error over seeds. "
         f"{samples} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
-        "samples, frames freed of the noise of sigma* by one step of the probability flow. Targets at 20 minutes: "
+        "samples, frames freed of the noise of sigma* by one step of the probability flow. With exchange: half that "
+        f"length, {TRADES} rounds of trades with copies at {exchange} levels of larger noise. Targets at 20 minutes: "
         "phi/psi <= 1.2 x floor, end-to-end and far pairs <= 1.5 x floor, wrong hands and cis bonds < 0.1 %, clashes <= "
         "reference + 0.1 %, all replicas stable. In brackets: ratio to the floor.",
         "",
@@ -88,8 +98,23 @@ def one_run(
         architecture=architecture,
         **budget,
     )
-    metrics = scored(folder, model, seed=seed, **amounts)
+    metrics = scored(folder, model, seed=seed, samples=amounts["samples"], simulation=amounts["simulation"])
+    if amounts["exchange"]:
+        trading = trades(folder, model, seed, amounts)
+        metrics["sets"]["exchange"] = trading["sets"]["simulation"]
+        metrics["simulations"]["exchange"] = trading["simulations"]["simulation"]
     return {"metrics": metrics, "report": model.report}
+
+
+def trades(folder: Path, model: Model, seed: int, amounts: dict[str, Any]) -> dict[str, Any]:
+    """As `scored`, of replicas that trade conformations with copies at larger noise, half as long; in `exchange`."""
+    own = folder / "exchange"
+    own.mkdir(exist_ok=True)
+    for suffix in (".dcd", ".pdb"):
+        shutil.copyfile(folder / f"samples{suffix}", own / f"samples{suffix}")
+    half = amounts["simulation"]["length_ps"] / 2
+    simulation = amounts["simulation"] | {"exchange": amounts["exchange"], "length_ps": half, "frame_ps": half / TRADES}
+    return scored(own, model, seed=seed, samples=amounts["samples"], simulation=simulation, run=folder / "run")
 
 
 def _scores(result: dict[str, Any], field: str) -> list[float]:
@@ -125,14 +150,16 @@ def report(architecture: str, minutes: float, found: list[dict[str, Any]]) -> li
     rows = []
     name = found[0]["report"]["architecture"]
     updates = spread([one["report"]["settings"]["steps"] for one in found], 3)
-    for kind in ("samples", "simulation"):
+    for kind, title in KINDS.items():
+        if not any(kind in one["metrics"]["sets"] | one["metrics"]["simulations"] for one in found):
+            continue
         results = [one["metrics"]["sets"][kind] for one in found if kind in one["metrics"]["sets"]]
         cells = _cells(results)
-        moving = [one["metrics"]["simulations"]["simulation"] for one in found]
-        stable = ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving) if kind == "simulation" else ""
-        rate = spread([one["speed"]["rate"] for one in moving], 3) if kind == "simulation" else ""
+        moving = [one["metrics"]["simulations"][kind] for one in found if kind in one["metrics"]["simulations"]]
+        stable = ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving)
+        rate = spread([one["speed"]["rate"] for one in moving], 3)
         label = name if architecture == "auto" else architecture
-        rows.append((label, f"{minutes:g}", updates, kind, *cells, stable, rate))
+        rows.append((label, f"{minutes:g}", updates, title, *cells, stable, rate))
     return rows
 
 
