@@ -145,7 +145,7 @@ def scored(
     run: Path | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """`metrics.json` of the model in `folder/run`, or in `run`: of samples and of a simulation from samples, made if not there.
+    """`metrics.json` of the model in `folder/run`, or in `run`: of samples and a simulation from samples, made once.
 
     A simulation that was stopped everywhere before its first frame has a summary, but no numbers. sampling: options of
     `Model.sample`; settings: of `evaluate`.

@@ -68,7 +68,7 @@ def main(
         f"{samples} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
         "samples, frames freed of the noise of sigma* by one step of the probability flow. With exchange: half that "
         f"length, {TRADES} rounds of trades with copies at {exchange} levels of larger noise. Targets at 20 minutes: "
-        "phi/psi <= 1.2 x floor, end-to-end and far pairs <= 1.5 x floor, wrong hands and cis bonds < 0.1 %, clashes <= "
+        "phi/psi <= 1.2 x floor, end-to-end and far pairs <= 1.5 x floor, wrong hands, cis bonds < 0.1 %, clashes <= "
         "reference + 0.1 %, all replicas stable. In brackets: ratio to the floor.",
         "",
         *table(COLUMNS, [floors or (), *rows]),
