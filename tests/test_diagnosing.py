@@ -13,7 +13,7 @@ import pytest
 import twofold
 from twofold import architectures
 from twofold.cli import main
-from twofold.diagnosing import _symmetry, diagnose, examine
+from twofold.diagnosing import _basins, _symmetry, diagnose, examine
 from twofold.diagnosis.kinetics import not_judged
 from twofold.diagnosis.verdict import skipped
 from twofold.ensemble import Ensemble
@@ -112,6 +112,20 @@ def test_particles_in_a_plane(monkeypatch):
     found = {check.key: check for check in _symmetry(model, frames, 32, 0).checks}
     assert {check.state for key, check in found.items() if key not in ("symmetry.curl", "symmetry.mirror")} == {"pass"}
     assert {"symmetry.permutation-energy", "symmetry.rotation-force"} < set(found)
+
+
+def test_the_size_of_a_long_chain_is_a_basin_too(fitted_run, chain_ensemble, monkeypatch):
+    model = twofold.load(fitted_run)
+    monkeypatch.setattr("twofold.diagnosis.basins.LEVELS", 3)
+    monkeypatch.setattr("twofold.diagnosis.basins.FRAMES", 64)
+
+    def names():
+        return {check.name for check in _basins(model, chain_ensemble, chain_ensemble, 0).checks}
+
+    assert names()
+    assert "compact half" not in names()
+    monkeypatch.setattr("twofold.diagnosing.SMALL", 4)
+    assert "compact half" in names()
 
 
 def test_simulations_that_traded_tell_no_rates(fitted_run, simulated, chain_ensemble, tmp_path, monkeypatch):

@@ -15,6 +15,8 @@ import numpy as np
 
 from twofold.analysis.frames import Reference
 from twofold.analysis.levels import levels_of
+from twofold.analysis.observables import radius_of_gyration
+from twofold.architectures import SMALL
 from twofold.chart.noising import noised_positions
 from twofold.diagnosis import Diagnosis, Findings, conclude
 from twofold.diagnosis.basins import basins
@@ -204,13 +206,17 @@ def _diffusion(model: Model, training: Ensemble, held_out: Ensemble, frames: int
 
 
 def _basins(model: Model, training: Ensemble, held_out: Ensemble, seed: int) -> Findings:
-    """Those whose populations `evaluate` compares, on training frames, of which there are most."""
+    """Those whose populations `evaluate` compares, and of long chains the compact half, on training frames."""
     top = min(model.schedule.largest, model.network.conservative_to)
     if not top > model.sigma_star:
         return Findings()
     levels = levels_of(model.beads, Reference(held_out, training, "training"))
     part = _some(training, BASIN_FRAMES)
     members = {one.name: one.values(part.positions)[:, 0] > 0.5 for one in levels if one.kind == "population"}
+    if model.chart.free and len(model.beads) > SMALL:
+        # small errors along a chain add up to a wrong size of it, which no single torsion shows
+        size = radius_of_gyration(part.positions, model.beads.masses)
+        members["compact half"] = size < np.median(size)
     coordinates = Coordinates(_encoded(model.chart, jnp.asarray(part.positions)), part.weights, part.block)
     return basins(model.network, model.chart, (model.sigma_star, top), coordinates, members, seed=seed)
 
