@@ -151,12 +151,13 @@ def scored(
     `Model.sample`; settings: of `evaluate`.
     """
     if not (folder / "metrics.json").is_file():
-        sample_once(model, folder / "samples.dcd", samples, seed=seed, **sampling or {})
+        if samples:
+            sample_once(model, folder / "samples.dcd", samples, seed=seed, **sampling or {})
         simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
         evaluation.evaluate(
             run or folder / "run",
             out=folder,
-            samples=folder / "samples.dcd",
+            samples=folder / "samples.dcd" if samples else None,
             simulation=[folder / "simulation.dcd"] if (folder / "simulation.dcd").is_file() else [],
             overwrite=True,
             **settings,

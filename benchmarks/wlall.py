@@ -9,7 +9,6 @@ that five seeds score every trajectory once: rows that share four share the ways
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -62,12 +61,13 @@ def main(
             floors = floors or floor_row(found)
             print("\n".join(table(COLUMNS, [floors, *rows])), flush=True)
     split = "all but four, which score, others for each seed" if rotate else "00-15, scored on 16-19"
+    trading = f" With exchange: half as long, {TRADES} trades with copies at {exchange} larger levels of noise."
     lines += [
         f"Trained on trajectories {split} (20,004 frames; 60 x 60 bins). JS in nats against all held-out frames; the "
         "floor is the same score of training frames at equal effective size. Mean ± standard error over seeds. "
         f"{samples} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
-        "samples, frames freed of the noise of sigma* by one step of the probability flow. With exchange: half that "
-        f"length, {TRADES} rounds of trades with copies at {exchange} levels of larger noise. Targets at 20 minutes: "
+        "samples, frames freed of the noise of sigma* by one step of the probability flow."
+        f"{trading if exchange else ''} Targets at 20 minutes: "
         "phi/psi <= 1.2 x floor, end-to-end and far pairs <= 1.5 x floor, wrong hands, cis bonds < 0.1 %, clashes <= "
         "reference + 0.1 %, all replicas stable. In brackets: ratio to the floor.",
         "",
@@ -108,13 +108,9 @@ def one_run(
 
 def trades(folder: Path, model: Model, seed: int, amounts: dict[str, Any]) -> dict[str, Any]:
     """As `scored`, of replicas that trade conformations with copies at larger noise, half as long; in `exchange`."""
-    own = folder / "exchange"
-    own.mkdir(exist_ok=True)
-    for suffix in (".dcd", ".pdb"):
-        shutil.copyfile(folder / f"samples{suffix}", own / f"samples{suffix}")
     half = amounts["simulation"]["length_ps"] / 2
     simulation = amounts["simulation"] | {"exchange": amounts["exchange"], "length_ps": half, "frame_ps": half / TRADES}
-    return scored(own, model, seed=seed, samples=amounts["samples"], simulation=simulation, run=folder / "run")
+    return scored(folder / "exchange", model, seed=seed, samples=0, simulation=simulation, run=folder / "run")
 
 
 def _scores(result: dict[str, Any], field: str) -> list[float]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from twofold.analysis.uncertainty import jackknife_error
 from twofold.diagnosis import thresholds
-from twofold.diagnosis.checks import Check, Curve, Findings, Line, State, Table, Threshold
+from twofold.diagnosis.checks import Check, Curve, Findings, Line, Table, Threshold
 from twofold.diagnosis.lags import Lag, chosen_lag, common_lags
 from twofold.diagnosis.markov import (
     Discrete,
@@ -27,7 +27,7 @@ from twofold.diagnosis.markov import (
 )
 from twofold.diagnosis.rate_tables import times_table, transition_table
 from twofold.diagnosis.states import states_of
-from twofold.diagnosis.verdict import judged, skipped
+from twofold.diagnosis.verdict import judged, skipped, state_of
 from twofold.ensemble import Ensemble
 
 SAME_SCALED_LAG = 0.1
@@ -182,8 +182,7 @@ def _factor_check(factor: float, error: float) -> Check:
         "fail": f"The simulation may be {ratio} times {words} than the reference, but not even a factor of two is "
         "certain: simulate longer to use it.",
     }
-    # an error that cannot be had is no better than a large one
-    state: State = "pass" if error <= limit.passes else "warn" if error <= limit.fails else "fail"
+    state = state_of(error, limit)  # an error that cannot be had is no better than a large one
     return Check("kinetics.factor", "factor of time", state, sentences[state], value, value * error, threshold=limit)
 
 

@@ -52,9 +52,9 @@ class Particles(NamedTuple):
 
     neighbours: (particles, most) indices of those that may be within the cut-off, filled up with the number of
     particles (see `twofold.energy.neighbours`), symmetric: a partner has the particle on its list; None lets all see
-    all. edges: of a periodic box, in the unit of the
-    coordinates, which are not scaled then; None is free space. What only some terms of an energy ask for: charges,
-    elementary; excluded, pairs that do not see each other's charge, filled up like lists; bonds.
+    all. edges: of a periodic box, in the unit of the coordinates, which are not scaled then; None is free space. What
+    only some terms of an energy ask for: charges, elementary; excluded, pairs that do not see each other's charge,
+    filled up like lists; bonds.
     """
 
     types: Int[Array, " particles"]

@@ -190,9 +190,14 @@ class Record:
     @property
     def valid_frames(self) -> np.ndarray:
         """Frames of each replica before it was stopped: (replicas,)."""
-        step = self.stop_step
-        before = np.maximum(step - 1, 0) // self.header.settings.steps_per_frame
-        return np.where(step < 0, self.frames, np.minimum(before, self.frames))
+        return self.walker_frames[0]
+
+    @property
+    def walker_frames(self) -> np.ndarray:
+        """Frames of each walker before it was stopped: (rungs, replicas), the lowest rung of a ladder first."""
+        settings, step = self.header.settings, self.state["stop_step"].astype(np.int64)
+        before = np.maximum(step - 1, 0) // settings.steps_per_frame
+        return np.where(step < 0, self.frames, np.minimum(before, self.frames)).reshape(settings.rungs, -1)
 
     def blocks(self, size: int = COPY_BYTES) -> Iterator[tuple[int, int]]:
         """Ranges of frames whose positions of all replicas take about `size` bytes each."""

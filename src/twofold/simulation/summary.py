@@ -106,7 +106,7 @@ def summarise(record: Record, speed: Speed, finished: bool) -> Summary:
         temperatures=temperatures(record),
         timestep=record.header.timestep,
         speed=speed,
-        acceptance=acceptance(record.state.get("traded", np.zeros(0)), _lived(record)),
+        acceptance=acceptance(record.state.get("traded", np.zeros(0)), record.walker_frames),
         copies_stopped=_copies_stopped(record),
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
@@ -116,13 +116,6 @@ def _copies_stopped(record: Record) -> tuple[int, ...]:
     """How many walkers were stopped on each rung above the lowest."""
     stopped = (record.state["stop_step"] >= 0).reshape(record.header.settings.rungs, -1)
     return tuple(int(count) for count in stopped[1:].sum(axis=1))
-
-
-def _lived(record: Record) -> np.ndarray:
-    """Frames (rungs, replicas) that each walker came through."""
-    settings, step = record.header.settings, record.state["stop_step"].astype(np.int64)
-    lived = np.where(step < 0, record.frames, (step - 1) // settings.steps_per_frame)
-    return np.minimum(lived, record.frames).reshape(settings.rungs, -1)
 
 
 def list_stops(record: Record) -> tuple[Stop, ...]:
