@@ -4,10 +4,12 @@
 
 DATA is a folder with 10,000 frames and forces of six beads (`ala2_cacb_*.npy`; Wang et al., ACS Cent. Sci. 5, 755,
 2019) and the 250,000 pairs of torsions of an independent simulation that judge (`dihedral_traj0.npy`; mdshare).
+Every seed takes other frames where not all are taken, the same for every kind of labels, which are compared in pairs.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,9 +27,9 @@ from twofold.force_check import measure_forces
 PHI, PSI = np.array([[0, 1, 2, 4]]), np.array([[1, 2, 4, 5]])
 """Of the beads C N CA CB C N."""
 BINS = 60
-DEFAULT = "noise and forces"
+PLAIN, DEFAULT = "noise", "noise and forces"
 ARMS: dict[str, dict[str, Any]] = {
-    "noise": {"forces": "none"},
+    PLAIN: {"forces": "none"},
     DEFAULT: {"forces": "auto"},
     "noise and forces, matrix": {"forces": "auto", "force_mixture": "matrix"},
     "forces": {"forces": "only"},
@@ -43,7 +45,7 @@ def main(
     /,
     frames: tuple[int, ...] = (1000, 10_000),
     updates: int = 5000,
-    seeds: int = 2,
+    seeds: Annotated[int, tyro.conf.arg(help="of the first two kinds of labels; the others have one")] = 3,
     samples: int = 20_000,
     length_ps: float = 100.0,
     write: Path | None = None,
@@ -58,31 +60,36 @@ def main(
     rows: list[tuple[Any, ...]] = [("", "halves of the judges", *cells([scores(judges[:half], judges[half:])]), *BLANK)]
     rng = np.random.default_rng(0)
     for number in (*frames, samples):
-        drawn = judges[rng.choice(len(judges), number)]
-        rows.append(("", f"{number} draws of the judges", *cells([scores(drawn, judges)]), *BLANK))
+        drawn = [scores(judges[rng.choice(len(judges), number)], judges) for _ in range(seeds)]
+        rows.append(("", f"{number} draws of the judges", *cells(drawn), *BLANK))
     share, error = jackknife(
         lambda index: 100 * float(np.mean(judges[index, 0] > 0)), np.arange(len(judges)) * BLOCKS // len(judges)
     )
-    signals = []
+    signals, gains = [], []
     for number in frames:
-        few = whole.select(slice(None, None, len(whole) // number))
-        rows.append((number, "the frames themselves", *cells([scores(angles(few.positions), judges)]), *BLANK))
+        parts = [taken(whole, number, seed) for seed in range(seeds)]
+        own = [scores(angles(part.positions), judges) for part in parts]
+        rows.append((number, "the frames themselves", *cells(own), *BLANK))
+        arms: dict[str, Arm] = {}
         for name, settings in ARMS.items():
             kept = folder / f"{name.replace(' ', '-').replace(',', '')}-{number}"
-            found_here, report = arm(kept, few, judges, settings | {"steps": updates}, seeds, samples, simulation)
-            rows.append((number, name, *found_here))
+            some = parts if name in (PLAIN, DEFAULT) else parts[:1]
+            arms[name] = arm(kept, some, judges, settings | {"steps": updates}, samples, simulation)
+            rows.append((number, name, *arms[name].cells()))
             print("\n".join(table(COLUMNS, rows)), flush=True)
-            if name == DEFAULT:
-                signals.append(f"{number} frames: {signal(report)}")
+        signals.append(f"{number} frames: {signal(arms[DEFAULT].report)}")
+        gains.append(f"{number} frames: {gain(arms[PLAIN], arms[DEFAULT])}")
     lines += [
         f"The virial of the forces is {found.ratio:.2f} ± {found.error:.2f} times what it should be, that of stretches "
-        f"{found.stretch:.2f} ± {found.stretch_error:.2f}. {'; '.join(signals)}. Frames are taken evenly over all of "
-        "the time, and the last fifth of it is held out for the choice of sigma*, so that four fifths train. "
-        f"{updates} updates, {samples} samples, 100 replicas of {length_ps:g} ps "
-        "that trade with copies at four larger levels of noise, freed of the noise of sigma*. JS "
-        f"({BINS} x {BINS} bins, nats) and PMF error ((kT)^2) of (phi, psi) against the {len(judges)} pairs of "
-        f"torsions, of which {share:.2g} ± {error:.1g} % have phi > 0; sets are to be read against as "
-        f"many draws of the judges. Mean ± standard error over {seeds} seeds.",
+        f"{found.stretch:.2f} ± {found.stretch_error:.2f}: {found.verdict}. {'; '.join(signals)}. Frames are taken "
+        "evenly over all of the time, other ones for each seed where not all are taken, and the last fifth of the time "
+        f"is held out for the choice of sigma*, so that four fifths train. {updates} updates, {samples} samples, 100 "
+        f"replicas of {length_ps:g} ps that trade with copies at four larger levels of noise, freed of the noise of "
+        f"sigma*. JS ({BINS} x {BINS} bins, nats) and PMF error ((kT)^2) of (phi, psi) against the {len(judges)} pairs "
+        f"of torsions, of which {share:.2g} ± {error:.1g} % have phi > 0; sets are to be read against as many draws of "
+        f"the judges. Mean ± standard error over {seeds} seeds, one for the last two kinds of labels.",
+        "",
+        f"What the forces take off, in pairs of the same frames: {'; '.join(gains)}.",
         "",
         *table(COLUMNS, rows),
     ]
@@ -91,6 +98,12 @@ def main(
 
 BLANK = ("", "", "", "")
 BLOCKS = 20
+
+
+def taken(whole: Ensemble, number: int, seed: int) -> Ensemble:
+    """So many frames, evenly over the time, others for each seed as long as there are any."""
+    every = len(whole) // number
+    return whole.select(slice(seed % every, None, every))
 
 
 def signal(report: dict[str, Any]) -> str:
@@ -130,29 +143,49 @@ def cells(found: list[tuple[float, ...]]) -> list[str]:
     return [spread(column, 3) for column in zip(*found, strict=True)] or ["-"] * 3
 
 
+@dataclass
+class Arm:
+    """What one kind of labels led to: scores of samples and of simulations by seed, and the report of the last fit."""
+
+    drawn: list[tuple[float, ...]] = field(default_factory=list)
+    moved: list[tuple[float, ...]] = field(default_factory=list)
+    stable: list[str] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def cells(self) -> tuple[str, ...]:
+        """Of a row."""
+        return (*cells(self.drawn), *cells(self.moved), ", ".join(self.stable))
+
+
+def gain(plain: Arm, default: Arm) -> str:
+    """Mean and standard error over seeds of how much lower divergences are with forces than without, in nats."""
+    both = {"samples": (plain.drawn, default.drawn), "simulation": (plain.moved, default.moved)}
+    return ", ".join(
+        f"{name} {spread([one[0] - other[0] for one, other in zip(*pair, strict=True)], 2)}"
+        for name, pair in both.items()
+    )
+
+
 def arm(
     folder: Path,
-    frames: Ensemble,
+    parts: list[Ensemble],
     judges: np.ndarray,
     settings: dict[str, Any],
-    seeds: int,
     samples: int,
     simulation: dict[str, Any],
-) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Fit, sample and simulate with one kind of labels; parts that are there already are kept. Cells and a report."""
-    training, held_out = split(frames)
-    drawn, moved, stable = [], [], []
-    report: dict[str, Any] = {}
-    for seed in range(seeds):
+) -> Arm:
+    """Fit, sample and simulate with one kind of labels, a seed for each part; what is there already is kept."""
+    found = Arm()
+    for seed, frames in enumerate(parts):
         out = folder.with_name(f"{folder.name}-{seed}")
-        model = fit_frames(out / "run", training, held_out, seed=seed, **settings)
+        model = fit_frames(out / "run", *split(frames), seed=seed, **settings)
         one, other, kept = both_sets(out, model, samples=samples, seed=seed, simulation=simulation)
-        report = model.report
-        drawn.append(scores(angles(one), judges))
+        found.report = model.report
+        found.drawn.append(scores(angles(one), judges))
         if other is not None:
-            moved.append(scores(angles(other), judges))
-        stable.append(kept)
-    return (*cells(drawn), *cells(moved), ", ".join(stable)), report
+            found.moved.append(scores(angles(other), judges))
+        found.stable.append(kept)
+    return found
 
 
 if __name__ == "__main__":
