@@ -230,3 +230,14 @@ def boltzmann(model: Model, landscape: Landscape, cells: int = 400) -> tuple[np.
     energy = energy.astype(np.float64) - energy.min()
     mass = np.exp(-energy)
     return points, mass / mass.sum(), energy.reshape(mesh[0].shape)
+
+
+def minima(energy: np.ndarray) -> np.ndarray:
+    """Which cells (mask) lie lower than all their eight neighbours; those at the edge of the grid do not count."""
+    middle = energy[1:-1, 1:-1]
+    found = np.ones_like(middle, bool)
+    for i in range(3):
+        for j in range(3):
+            if (i, j) != (1, 1):
+                found &= middle < energy[i : i + middle.shape[0], j : j + middle.shape[1]]
+    return np.pad(found, 1)

@@ -23,10 +23,12 @@ import numpy as np
 import tyro
 from common import (
     Folder,
+    boltzmann,
     command_line,
     fit_ala2,
     fit_once,
     header,
+    minima,
     publish,
     quadrature,
     quantity,
@@ -45,18 +47,22 @@ from twofold.systems.toys import LANDSCAPES
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train and to simulate. settings: of the fit; level: "smallest" or "auto", which is sigma*."""
+    """A way to train and to simulate.
+
+    settings: of the fit; level: "smallest" or "auto", which is sigma*; molecules: whether those are fitted too.
+    """
 
     settings: dict[str, Any] = field(default_factory=dict)
     level: str = "auto"
     published: str = ""
+    molecules: bool = True
 
 
 DRIFT_FRAMES = 10_000
 PLAIN = {"loss": "denoising"}
 RESIDUAL = {"fokker_planck": "SYSTEM"}
 EXPERTS = {"experts": "SYSTEM", "experts_plain": 2}
-"""Three, of which the first is the force field and the last a score without an energy."""
+"""Three networks, of which the first is the force field and the other two are scores without an energy."""
 METHODS: dict[str, Method] = {
     "diffusion": Method(PLAIN, "smallest", "Diffusion"),
     "Two for One": Method(PLAIN, "auto", "Two For One"),
@@ -67,6 +73,7 @@ METHODS: dict[str, Method] = {
     "antithetic + Fokker-Planck": Method(RESIDUAL | {"classification": 0.0}, "auto"),
     "antithetic + classification": Method({"fokker_planck": 0.0, "classification": 0.1}, "auto"),
     "antithetic + both terms": Method(RESIDUAL | {"classification": 0.1}, "auto"),
+    "antithetic + both at 0.1": Method({"fokker_planck": 0.1, "classification": 0.1}, "auto", molecules=False),
 }
 
 
@@ -141,6 +148,8 @@ def main(
     for name in systems:
         rows: list[tuple[Any, ...]] = []
         for label in methods:
+            if name not in LANDSCAPES and not METHODS[label].molecules:
+                continue
             found = [one_run(folder, name, label, seed, scale) for seed in range(seeds)]
             rows.append(row(label, name, found))
             print("\n".join(table(COLUMNS, rows)), flush=True)
@@ -150,8 +159,8 @@ def main(
 
 COLUMNS = (
     "method", "i.i.d. JS", "simulation JS", "i.i.d. PMF", "simulation PMF", "floor JS i.i.d. / simulation",
-    "floor PMF", "ΔF i.i.d., kT", "ΔF simulation, kT", "ΔF energy, kT", "ΔF reference", "sigma",
-    "stable", "training, s", "published JS, PMF",
+    "floor PMF", "ΔF i.i.d., kT", "ΔF simulation, kT", "ΔF energy, kT", "ΔF reference", "minima",
+    "sigma", "stable", "training, s", "published JS, PMF",
 )  # fmt: skip
 
 
@@ -181,8 +190,12 @@ def one_run(where: Path, name: str, label: str, seed: int, scale: float) -> dict
     }
     metrics = scored(folder, model, samples=system.samples, seed=seed, simulation=simulation, bins=system.bins)
     level = _level(model, method) or model.sigma_star
-    odds = quadrature(model, LANDSCAPES[name]) if name in LANDSCAPES else odds_of_energy(model, run, level)
-    return {"metrics": metrics, "report": model.report, "sigma": level, "energy": odds}
+    found = {"metrics": metrics, "report": model.report, "sigma": level, "minima": ""}
+    if name not in LANDSCAPES:
+        return found | {"energy": odds_of_energy(model, run, level)}
+    landscape = LANDSCAPES[name]
+    energy = boltzmann(model, landscape)[2]
+    return found | {"energy": quadrature(model, landscape), "minima": str(np.count_nonzero(minima(energy)))}
 
 
 def odds_of_energy(model: Model, run: Path, level: float) -> float:
@@ -245,6 +258,7 @@ def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
         *free,
         spread(energies, 3),
         reference,
+        ", ".join(one["minima"] for one in found),
         spread([one["sigma"] for one in found], 2),
         ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving),
         spread([one["report"]["seconds"] for one in found], 3),

@@ -17,7 +17,19 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tyro
-from common import Folder, boltzmann, command_line, fit_once, header, publish, quadrature, simulate_once, spread, table
+from common import (
+    Folder,
+    boltzmann,
+    command_line,
+    fit_once,
+    header,
+    minima,
+    publish,
+    quadrature,
+    simulate_once,
+    spread,
+    table,
+)
 
 from twofold.analysis.divergence import js_2d, pmf_error_2d
 from twofold.analysis.uncertainty import jackknife
@@ -203,17 +215,6 @@ def mixture(folder: Path, seeds: int, steps: int) -> list[str]:
     )
     shares = spread([float(row[4]) for row in rows], 4)
     return ["## Two-mode mixture 20/80", "", lead, "", *table(columns, rows), f"Small mode: {shares} %.", ""]
-
-
-def minima(energy: np.ndarray) -> np.ndarray:
-    """Which cells (mask) lie lower than all their eight neighbours; those at the edge of the grid do not count."""
-    middle = energy[1:-1, 1:-1]
-    found = np.ones_like(middle, bool)
-    for i in range(3):
-        for j in range(3):
-            if (i, j) != (1, 1):
-                found &= middle < energy[i : i + middle.shape[0], j : j + middle.shape[1]]
-    return np.pad(found, 1)
 
 
 if __name__ == "__main__":
