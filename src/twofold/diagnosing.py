@@ -89,8 +89,9 @@ def diagnose(
     write_json(paths[0], head | found.to_dict(), overwrite=overwrite)
     facts = (f"{len(model.beads)} beads", str(model.report.get("architecture", "")), f"{model.temperature:g} K")
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    write_diagnosis(found, paths[1], title=f"twofold: {Path(run).name}", facts=facts, created=created,
-                    overwrite=overwrite)  # fmt: skip
+    folder = RunFolder(Path(run))
+    title = f"twofold: {folder.title(folder.read_config()['source'])}"
+    write_diagnosis(found, paths[1], title=title, facts=facts, created=created, overwrite=overwrite)
     return Diagnosed(found, *paths)
 
 

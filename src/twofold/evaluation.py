@@ -24,20 +24,18 @@ from twofold.files.store import is_store
 from twofold.files.trajectories import read_positions
 from twofold.fitting import load
 from twofold.groups import Groups
+from twofold.known_density import noised_energies, residual_over_noise
 from twofold.model import Model
 from twofold.molecular_dynamics import Outputs, deblurred, simulated_with
-from twofold.report import NoisedEnergy, ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
+from twofold.report import ReportContent, SigmaScan, StructureSet, judged, simulated, write_report
 from twofold.report.content import SET_NAMES
 from twofold.report.summary import write_summary_figure
 from twofold.run_folder import RunFolder
 from twofold.simulation.export import record_ensemble
 from twofold.simulation.record import Record
-from twofold.systems.toys import LANDSCAPES
-from twofold.units import MD_UNITS, thermal_energy
+from twofold.units import MD_UNITS
 
 BINS = 60
-LEVELS = (1.0, 3.0, 10.0, 30.0)
-"""Levels of noise, over that of the simulation, at which energies of a landscape are drawn."""
 TRADED = "Replicas of the {} traded conformations with copies at larger noise: some of its crossings are such trades."
 FOREIGN = (
     "{} has no record of twofold beside it: its frames are taken as those of a simulation of this force field at the "
@@ -212,7 +210,7 @@ def _content(
     stability, speed = simulated(_with_nan(main)) if main else (None, {})
     return ReportContent(
         beads=model.beads,
-        title=f"twofold: {folder.path.name}",
+        title=f"twofold: {folder.title(config['source'])}",
         subtitle=model.report["reason"],
         temperature=model.temperature,
         sets=drawn,
@@ -230,37 +228,12 @@ def _content(
         settings=model.report["settings"] | {"architecture used": model.report["architecture"]},
         versions=config["versions"],
         seeds={"fit": model.report["settings"]["seed"]},
-        levels=_levels(model, reference),
+        levels=noised_energies(model, reference),
+        residual=None if diagnosis else residual_over_noise(model, reference),
         diagnosis=diagnosis,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **vars(judged(evaluation)),
     )
-
-
-def _levels(model: Model, reference: Ensemble) -> list[NoisedEnergy]:
-    """Energies of a landscape over a grid at the level of the simulation and above it, beside the exact ones."""
-    if "landscape" not in reference.source:
-        return []
-    landscape, found = LANDSCAPES[reference.source["landscape"]], []
-    if landscape.dimension > 2:
-        return []
-    length, top = _unit(model), min(model.schedule.largest, model.network.conservative_to)
-    if top < model.sigma_star:
-        return []
-    for factor in LEVELS:
-        sigma = min(factor * model.sigma_star, top)
-        axes, exact = landscape.noised_grid(sigma * length)
-        mesh = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, landscape.dimension)
-        energy = model.energy(landscape.placed(mesh), sigma=sigma).reshape(exact.shape) / thermal_energy(
-            model.temperature
-        )
-        found.append(NoisedEnergy(sigma * length, axes, energy - energy.min(), exact))
-    return found
-
-
-def _unit(model: Model) -> float:
-    """Length in nm of one unit of the chart."""
-    return float(getattr(model.chart, "length", 1.0))
 
 
 def _with_nan(summary: dict[str, Any]) -> dict[str, Any]:

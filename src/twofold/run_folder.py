@@ -51,6 +51,13 @@ class RunFolder:
         """Folder of the fitted model."""
         return self.path / "model"
 
+    def title(self, source: dict[str, Any]) -> str:
+        """What was fitted and where: "ala2.pdb (demo/run)"; `source` is that of the config."""
+        path = self.path.absolute()
+        place = path.name if path.name != "run" else f"{path.parent.name}/{path.name}"
+        what = source.get("landscape") or source.get("cluster") or Path(str(source.get("topology") or "")).name
+        return f"{what} ({place})" if what else place
+
     def check_new(self) -> None:
         """Raises UserError when something is there already."""
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):

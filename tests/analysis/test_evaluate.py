@@ -51,6 +51,11 @@ def test_a_shifted_population_differs(evaluation):
     assert found["phi/psi ALA2 JS"].state == "differ"
     assert found["population of phi > 0, ALA2"].value == pytest.approx(0.4, abs=0.03)
     assert found["population of phi > 0, ALA2"].reference == pytest.approx(0.1, abs=0.03)
+    energy = found["free energy of phi > 0 over phi < 0, ALA2"]
+    assert energy.value == pytest.approx(np.log(0.6 / 0.4), abs=0.15)
+    assert energy.reference == pytest.approx(np.log(0.9 / 0.1), abs=0.4)
+    assert energy.unit == "kT"
+    assert energy.state == "differ"
     assert found["bonds W1"].state == "agree"
     assert "phi/psi ALA2 JS" in result.verdict.differing
 
@@ -59,6 +64,15 @@ def test_sets_are_compared_with_each_other(evaluation):
     result = evaluation.between["samples", "simulation"]
     assert result.verdict.state == "differ"
     assert rows(result)["far-pair distances JS"].floor > 0
+
+
+def test_a_basin_that_is_not_there_has_no_free_energy(reference):
+    other = peptide_ensemble(500, 104, left=0.0)
+    found = compare({"samples": FrameSet(other.positions)}, *reference, bins=20, temperature=300.0, tica=False)
+    row = rows(found.sets["samples"])["free energy of phi > 0 over phi < 0, ALA2"]
+    assert row.state == "unknown"
+    assert row.to_dict()["value"] is None
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_motion_of_a_simulation(evaluation):

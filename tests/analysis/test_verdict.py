@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from twofold.analysis import verdict
@@ -65,6 +66,14 @@ def test_faults_get_no_credit_for_their_own_error_but_for_the_references():
     assert level(0.05, 0.0, "fault", error=0.05).state == "differ"
     assert level(0.05, 0.02, "fault", reference_error=0.02).state == "agree"
     assert level(0.01, 0.0, "fault", n=100).state == "agree"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "state"),
+    [(3.75, 0.01, "agree"), (3.9, 0.01, "close"), (3.9, 0.2, "agree"), (4.5, 0.01, "differ"), (np.inf, 0.1, "unknown")],
+)
+def test_free_energies_are_judged_as_ratios_of_populations(value, error, state):
+    assert level(value, 3.6, "free energy", error=error).state == state
 
 
 def test_populations():

@@ -1,4 +1,4 @@
-"""Levels: averages with a value of their own, populations of basins and structural faults, beside the reference's."""
+"""Levels: averages with a value of their own, beside the reference's: populations, free energies, structural faults."""
 
 from __future__ import annotations
 
@@ -19,31 +19,41 @@ if TYPE_CHECKING:
     from twofold.analysis.frames import Reference
     from twofold.beads import Beads
 
+    Basin = Callable[[np.ndarray], np.ndarray]
+    """Positions (frames, beads, 3) to which of them are inside."""
+
 SHORT_CONTACT_NM = 0.25
 """Beads that no torsion joins are never this close at room temperature unless one is a hydrogen."""
 BROKEN_BOND = 0.25
 """Relative deviation from the reference's mean length beyond which a bond counts as broken."""
 
 
+def average(totals: np.ndarray) -> np.ndarray:
+    """The mean over columns of their means."""
+    return means(totals).mean()
+
+
+def free_energy(totals: np.ndarray) -> np.ndarray:
+    """`-ln(p_1 / p_0)` in kT of two columns that say which frames are in a basin; NaN where one was not seen."""
+    below, inside = means(totals)
+    return np.asarray(np.log(below / inside) if below > 0 < inside else np.nan)
+
+
 @dataclass(frozen=True)
 class Level:
-    """One average. values: positions (frames, beads, 3) -> (frames, columns); the level is the mean over both.
+    """One average. values: positions (frames, beads, 3) -> (frames, columns); the level is `statistic` of their sums.
 
-    kind "fault": good is at most the reference's; "population": good is equal.
+    kind "fault": good is at most the reference's; "population", "free energy": good is equal.
     """
 
     name: str
     group: str
-    kind: Literal["fault", "population"]
+    kind: Literal["fault", "population", "free energy"]
     values: Callable[[np.ndarray], np.ndarray]
     unit: str = ""
     key: bool = False
     help: str = ""
-
-    @staticmethod
-    def statistic(totals: np.ndarray) -> np.ndarray:
-        """The mean over columns of their means."""
-        return means(totals).mean()
+    statistic: Callable[[np.ndarray], np.ndarray] = average
 
 
 def levels_of(beads: Beads, reference: Reference) -> list[Level]:
@@ -59,37 +69,62 @@ def levels_of(beads: Beads, reference: Reference) -> list[Level]:
 
 
 def _basins(reference: Reference) -> list[Level]:
-    """Those of a landscape."""
+    """Those of a landscape, and the free energies of all but the first over it."""
     source = reference.held_out.source
     if "landscape" not in source:
         return []
     count = source["coordinates"]
 
-    def of(name: str, inside: Callable[[np.ndarray], np.ndarray]) -> Level:
-        return Level(
-            f"population of basin {name}",
-            "populations",
-            "population",
-            lambda x: inside(x.reshape(len(x), -1)[:, :count]).astype(np.float64)[:, None],
-            key=True,
-            help="Fraction of frames in this basin of the landscape.",
-        )
+    def of(inside: Callable[[np.ndarray], np.ndarray]) -> Basin:
+        return lambda x: inside(x.reshape(len(x), -1)[:, :count])
 
-    return [of(*basin) for basin in LANDSCAPES[source["landscape"]].basins().items()]
+    basins = {name: of(inside) for name, inside in LANDSCAPES[source["landscape"]].basins().items()}
+    what = "Fraction of frames in this basin of the landscape."
+    found = [_population(f"basin {name}", inside, what) for name, inside in basins.items()]
+    names = list(basins)
+    for one in names[1:]:
+        found.append(_free_energy(f"basin {one} over {names[0]}", basins[one], basins[names[0]]))
+    return found
 
 
 def _populations(beads: Beads) -> list[Level]:
-    def of(residue: int, row: tuple[int, ...]) -> Level:
-        return Level(
-            f"population of phi > 0, {residue_label(beads, residue)}",
-            "populations",
-            "population",
-            lambda x: (observables.torsions(x, np.array([row])) > 0).astype(np.float64),
-            key=True,
-            help="Fraction of frames with 0 < phi < 180 degrees.",
-        )
+    found = []
+    for residue, row in beads.torsions_named("phi").items():
+        rows = np.array([row])
 
-    return [of(residue, row) for residue, row in beads.torsions_named("phi").items()]
+        def left(x: np.ndarray, rows: np.ndarray = rows) -> np.ndarray:
+            return observables.torsions(x, rows)[:, 0] > 0
+
+        def right(x: np.ndarray, left: Basin = left) -> np.ndarray:
+            return ~left(x)
+
+        label = residue_label(beads, residue)
+        found.append(_population(f"phi > 0, {label}", left, "Fraction of frames with 0 < phi < 180 degrees."))
+        found.append(_free_energy(f"phi > 0 over phi < 0, {label}", left, right))
+    return found
+
+
+def _population(name: str, inside: Basin, what: str) -> Level:
+    return Level(
+        f"population of {name}",
+        "populations",
+        "population",
+        lambda x: inside(x).astype(np.float64)[:, None],
+        key=True,
+        help=what,
+    )
+
+
+def _free_energy(name: str, inside: Basin, below: Basin) -> Level:
+    return Level(
+        f"free energy of {name}",
+        "free energies",
+        "free energy",
+        lambda x: np.stack([below(x), inside(x)], axis=1).astype(np.float64),
+        unit="kT",
+        help="Minus the logarithm of the ratio of the two populations.",
+        statistic=free_energy,
+    )
 
 
 def _handedness(beads: Beads, reference: Reference) -> list[Level]:

@@ -56,18 +56,28 @@ def judge_distance(row: Comparison) -> Comparison:
 
 
 def judge_level(row: Comparison, kind: str) -> Comparison:
-    """Populations are judged like distances, by their relative error; faults by `judge_fault`."""
+    """Populations are judged like distances, by their relative error; free energies by the same of a ratio."""
     if kind == "fault":
         return judge_fault(row)
+    reference = row.reference
     assert row.excess is not None
-    assert row.reference is not None
+    assert reference is not None
     agree, close = POPULATION_TOLERANCE
-    off = abs(row.excess) / max(abs(row.reference), 1e-12)
+    if kind == "population":
+        size = max(abs(reference), 1e-12)
+        return replace(row, state=_state(row, agree * size, close * size), limit=reference * (1 + agree))
+    if not np.isfinite(row.excess):  # a basin that was not seen has no free energy
+        return replace(row, ratio=None)
+    agree, close = -float(np.log1p(-agree)), -float(np.log1p(-close))
+    return replace(row, state=_state(row, agree, close), limit=reference + agree, ratio=None)
+
+
+def _state(row: Comparison, agree: float, close: float) -> State:
+    assert row.excess is not None
+    off = abs(row.excess)
     if off <= agree or (off <= close and _within(row)):
-        state: State = "agree"
-    else:
-        state = "close" if off <= close or _within(row) else "differ"
-    return replace(row, state=state, limit=row.reference * (1 + agree))
+        return "agree"
+    return "close" if off <= close or _within(row) else "differ"
 
 
 def judge_fault(row: Comparison) -> Comparison:

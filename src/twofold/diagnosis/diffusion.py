@@ -97,7 +97,7 @@ def diffusion(
     levels = np.geomspace(schedule.smallest, min(schedule.largest, energy.conservative_to), LEVELS)
     found = residual_curve(energy, chart, levels, part, key)
     integral = integral_check(energy, chart, levels, part, key)
-    return Findings((_residual_check(found), *known, integral), (_residual_figure(found), curve))
+    return Findings((_residual_check(found), *known, integral), (residual_figure(found), curve))
 
 
 def score_curl(energy: Energy, chart: Chart, schedule: NoiseSchedule, frames: Coordinates, key: PRNGKeyArray) -> Check:
@@ -186,7 +186,8 @@ def _residual_check(found: Residuals) -> Check:
     return judged("diffusion.residual", "Fokker-Planck residual", found.pooled, thresholds.RESIDUAL, sentences)
 
 
-def _residual_figure(found: Residuals) -> Curve:
+def residual_figure(found: Residuals) -> Curve:
+    """The residual over the levels of noise, beside its two terms."""
     lines = (
         Line("residual", found.sigma, found.residual),
         Line("change with the level", found.sigma, found.rate),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twofold.beads import Beads
-from twofold.diagnosis.checks import Diagnosis
+from twofold.diagnosis.checks import Curve, Diagnosis
 
 SetKey = Literal["reference", "samples", "simulation", "basin"]
 State = Literal["agree", "close", "differ", "unknown"]
@@ -166,6 +166,8 @@ class ReportContent:
     seeds: Mapping[str, Any] = field(default_factory=dict)
     levels: Sequence[Any] = ()
     """Energies at several levels of noise (`report.energies.NoisedEnergy`), of a particle in an external potential."""
+    residual: Curve | None = None
+    """The Fokker-Planck residual over the levels of noise, of a system whose density is known."""
     diagnosis: Diagnosis | None = None
     """What `twofold diagnose` asked of the model."""
     notes: Sequence[str] = ()

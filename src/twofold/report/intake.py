@@ -13,6 +13,7 @@ GROUPS = {
     "geometry": "Bonds and angles",
     "shape": "Size and shape",
     "populations": "Populations",
+    "free energies": "Free energies of basins",
     "faults": "Handedness, cis bonds, clashes",
 }
 

@@ -75,6 +75,7 @@ def _conformations(content: ReportContent) -> str:
     return _join(
         energies.density_figure(content),
         energies.energy_figure(content.levels),
+        diagnosis.figure(content.residual) if content.residual is not None else None,
         figures.torsion_maps(content),
         figures.difference_maps(content),
         figures.populations(content),

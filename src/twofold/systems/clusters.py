@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -59,18 +58,13 @@ class Cluster(KnownSystem):
         positions = np.array(chains(self, number, seed))
         positions[..., self.axes :] = 0.0
         positions -= positions.mean(axis=1, keepdims=True)
-        forces = np.asarray(_forces(self, jnp.asarray(positions)))
+        forces = self.forces(positions)
         energies = self.thermal * self.energies(positions)
         source = {"cluster": self.name, "axes": self.axes}
         return Ensemble.build(
             self.beads, positions, self.temperature, forces=forces, energies=energies,
             trajectory=chain_of(number), frame_ps=self.frame_ps, source=source,
         )  # fmt: skip
-
-
-@eqx.filter_jit
-def _forces(system: KnownSystem, positions: Array) -> Array:
-    return -jax.lax.map(jax.grad(system.energy), positions, batch_size=1024)
 
 
 def _distances(x: Float[Array, "particles axes"]) -> Float[Array, " pairs"]:

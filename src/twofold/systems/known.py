@@ -57,7 +57,16 @@ class KnownSystem(eqx.Module):
         """Energies in kT (frames,), float64, of positions (frames, beads, 3) in nm."""
         return np.asarray(_energies(self, jnp.asarray(positions, jnp.float32)), np.float64) / self.thermal
 
+    def forces(self, positions: np.ndarray) -> np.ndarray:
+        """Forces in kJ/mol/nm (frames, beads, 3) at positions in nm; over kT they are the score of the density."""
+        return np.asarray(_forces(self, jnp.asarray(positions, jnp.float32)))
+
 
 @eqx.filter_jit
 def _energies(system: KnownSystem, positions: Array) -> Array:
     return jax.lax.map(system.energy, positions, batch_size=1024)
+
+
+@eqx.filter_jit
+def _forces(system: KnownSystem, positions: Array) -> Array:
+    return -jax.lax.map(jax.grad(system.energy), positions, batch_size=1024)

@@ -1,0 +1,40 @@
+"""Systems with a known energy go the way of a molecule: fit, sample, simulate, evaluate."""
+
+import numpy as np
+import pytest
+
+import twofold
+from twofold.evaluation import evaluate
+from twofold.files.trajectories import write_trajectory
+from twofold.systems.catalogue import SYSTEMS
+from twofold.systems.toys import LANDSCAPES
+
+FIT = {"frames": 400, "steps": 10, "chunk": 5, "warmup": 2, "batch": 32, "width": 8, "depth": 1, "smallest_noise": 0.05}
+BARE = {"fokker_planck": 0.0, "classification": 0.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["checkerboard", "mueller-brown", "prinz", "dw4"])
+def test_from_a_name_to_a_page(name, tmp_path):
+    model = twofold.fit(name, out=tmp_path / "run", **FIT, **BARE)
+    samples = model.sample(200, steps=5)
+    assert np.isfinite(samples.positions).all()
+    write_trajectory(tmp_path / "iid.dcd", samples.positions, model.beads)
+    system = SYSTEMS[name]
+    model.simulate(tmp_path / "md.dcd", replicas=10, length_ps=2.0, frame_ps=0.1, timestep_fs=system.timestep_fs)
+    evaluate(tmp_path / "run", samples=tmp_path / "iid.dcd", simulation=tmp_path / "md.dcd", out=tmp_path / "page")
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert f"twofold: {name}" in page
+    assert "Fokker-Planck residual" in page
+    assert ("Energy at several levels of noise" in page) == ("Densities" in page) == (name in LANDSCAPES)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_forces_are_slopes_of_the_energy(name):
+    system = SYSTEMS[name]
+    positions = system.starts(3, np.random.default_rng(0))
+    along = np.random.default_rng(1).standard_normal(positions.shape)
+    step = 1e-2
+    slope = (system.energies(positions + step * along) - system.energies(positions - step * along)) / (2 * step)
+    expected = -(system.forces(positions) * along).sum((1, 2)) / system.thermal
+    np.testing.assert_allclose(slope, expected, rtol=0.05, atol=0.05 * np.abs(expected).max() + 0.05)
