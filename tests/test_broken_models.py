@@ -99,6 +99,15 @@ def test_a_force_that_is_no_gradient_has_curl(sound_run, states, monkeypatch):
     assert states(sound_run)["symmetry.curl"] == "fail"
 
 
+@pytest.mark.slow
+def test_a_model_of_mirrored_data(states, chain_ensemble, monkeypatch, tmp_path):
+    """Fitted to frames of which every second one is a mirror image, it makes both hands."""
+    left_out(monkeypatch, "diffusion")
+    both = parts(mirrored_frames(chain_ensemble, slice(None, None, 2)))
+    fit_ensembles(*both, tmp_path / "run", TrainingSettings(**ENOUGH | {"steps": 100}))
+    assert states(tmp_path / "run")["symmetry.mirror"] == "fail"
+
+
 def test_mirrored_data(sound_run, states, chain_ensemble, monkeypatch):
     """The held-out frames against those of the fit, and every second frame of both."""
     training, held_out = parts(chain_ensemble)

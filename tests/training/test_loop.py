@@ -130,6 +130,24 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine(optimiser):
     assert (np.diff(rate[20:]) < 0).all()
 
 
+def test_the_residual_is_looked_at_every_few_updates_by_groups_inside_its_range(data, monkeypatch):
+    shapes = []
+
+    def inside(model, system, chart, y, sigma, key, *, exact):
+        """One for a level inside the range, if levels differ."""
+        shapes.append((y.shape, sigma.shape, exact))
+        return jnp.where((sigma >= 0.1) & (sigma <= 0.5) & (jnp.ptp(sigma) > 0.1), 1.0, jnp.nan)
+
+    monkeypatch.setattr("twofold.training.loop.fokker_planck", inside)
+    model = Widths(jnp.zeros(3), Scale(jnp.float32(1.0)))
+    asked = {"fokker_planck": 0.3, "fokker_planck_every": 5, "fokker_planck_groups": 6, "fokker_planck_members": 7}
+    trainer = trainer_of(model, **asked, fokker_planck_smallest=0.1, fokker_planck_largest=0.5)
+    parameters = trainer.initial(model, jax.random.key(0)).parameters
+    terms = [float(trainer.consistency(parameters, data, jax.random.key(1), jnp.array(k))) for k in range(11)]
+    np.testing.assert_allclose(terms, [0.3 * 5 if k in (4, 9) else 0.0 for k in range(11)], rtol=1e-6)
+    assert set(shapes) == {((6, 7, 3), (6,), False)}
+
+
 def test_trainer_keeps_the_structure_of_the_model(data):
     model = Widths(jnp.zeros(3), Scale(jnp.float32(1.0)))
     state = trainer_of(model).initial(model, jax.random.key(0))

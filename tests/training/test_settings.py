@@ -5,7 +5,10 @@ import pytest
 
 from twofold.errors import UserError
 from twofold.noise import VIEWS
+from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings, load_settings
+
+RECIPES = Path(__file__).parents[2] / "docs" / "recipes"
 
 
 def test_given_settings_overrule_the_file(tmp_path):
@@ -66,8 +69,7 @@ def test_a_plain_expert_needs_experts():
 
 
 def test_published_recipes_are_those_of_their_schedules():
-    recipes = Path(__file__).parents[2] / "docs" / "recipes"
-    arts, plainer = (load_settings(recipes / f"{name}.yaml") for name in ("two_for_one", "scoremd"))
+    arts, plainer = (load_settings(RECIPES / f"{name}.yaml") for name in ("two_for_one", "scoremd"))
     assert (arts.schedule, arts.loss, plainer.schedule) == ("vp-cosine", "denoising", "vp-linear")
     levels = VIEWS[plainer.schedule].sigma(np.array([0.1, 0.6]))
     np.testing.assert_allclose(plainer.experts, levels, rtol=0.02)
@@ -77,3 +79,15 @@ def test_published_recipes_are_those_of_their_schedules():
 def test_levels_of_the_residual_are_a_range():
     with pytest.raises(UserError, match=r"fokker_planck_smallest 1 is not below fokker_planck_largest 0\.5"):
         load_settings(None, fokker_planck_smallest=1.0, fokker_planck_largest=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["two_for_one", "scoremd"])
+def test_published_recipes_train(recipe, chain_ensemble, tmp_path):
+    """The whole of a recipe in a few updates of a small network: schedule, experts, residual."""
+    few = {"steps": 4, "chunk": 2, "batch": 8, "fokker_planck_groups": 2, "fokker_planck_members": 2, "depth": 1}
+    settings = load_settings(RECIPES / f"{recipe}.yaml", **few)
+    parts = chain_ensemble.select(slice(0, 60)), chain_ensemble.select(slice(60, 120))
+    model = fit_ensembles(*parts, tmp_path / "run", settings)
+    assert model.report["architecture"] == "transformer"
+    assert np.isfinite(model.force(parts[1].positions[:2])).all()
