@@ -1,9 +1,12 @@
 """Fitting from files: which frames are held out, and what a resumed run accepts."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
 import peptides
+from twofold.cli import main
 from twofold.errors import UserError
 from twofold.fitting import fit, load, read_split
 from twofold.units import thermal_energy
@@ -52,13 +55,19 @@ def test_forces_of_the_wrong_sign_are_refused_unless_told_otherwise(tmp_path, mo
     notes = []
     fit(tmp_path / "right.npz", progress=lambda now: notes.append(now.note), **reading)
     assert "can be those of this ensemble" in "".join(notes)
-    with pytest.raises(UserError, match="their sign is opposite"):
+    with pytest.raises(UserError, match=r"their sign is opposite(.|\n)*--force-check off"):
         fit(tmp_path / "wrong.npz", **reading)
     assert len(fitted) == 1
     fit(tmp_path / "wrong.npz", force_check=False, **reading)
     fit(tmp_path / "wrong.npz", forces="none", **reading)
     assert len(fitted) == 3
     assert np.allclose(fitted[1].forces, -fitted[0].forces)
+    asked = [f"--{name.replace('_', '-')}={value}" for name, value in reading.items()]
+    for forces, check, fits in (("auto", "on", False), ("auto", "off", True), ("none", "on", True)):
+        before = len(fitted)
+        with suppress(SystemExit, AttributeError):  # of a fit that ends here there is no model to report on
+            main(["fit", str(tmp_path / "wrong.npz"), *asked, f"--forces={forces}", f"--force-check={check}"])
+        assert (len(fitted) > before) == fits
 
 
 def test_a_run_is_resumed_with_its_own_settings(fitted_run):

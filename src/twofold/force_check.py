@@ -57,6 +57,10 @@ class TypeForces:
         return 1.0 / sqrt(self.mean_square) if self.mean_square > 0 else inf
 
 
+OVERRIDE = "; --force-check off takes them as they are"
+"""What those may do who know better."""
+
+
 @dataclass(frozen=True)
 class ForceCheck:
     """What came out, at the temperature (K) of the ensemble.
@@ -91,7 +95,7 @@ def check_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
         raise UserError(
             result.sentence,
             f"forces with -<F.x> = {result.dimension} kT at {result.temperature:g} K",
-            "give the forces that drove the simulation, in the right units, or leave the forces out",
+            f"give the forces that drove the simulation, in the right units, or leave the forces out{OVERRIDE}",
         )
     return result
 
@@ -153,7 +157,7 @@ def _usable(ensemble: Ensemble, forces: Any) -> np.ndarray:
             raise UserError(
                 "beads that are spread over the whole of a periodic box",
                 "one molecule in free space, or whole in its box",
-                "the virial of periodic positions says nothing about forces",
+                f"the virial of periodic positions says nothing about forces{OVERRIDE}",
             )
     return values
 

@@ -130,6 +130,8 @@ class _Fit:
         note = f"Learning from {labels_of(self.setup.squares[0], self.settings.forces)}; {self.setup.budget}."
         if forces_left_out(training):
             note += " Forces in the files are left out, as their unit is not known: give --energy-unit."
+        if training.energies is not None and not self.settings.energy_weight:
+            note += " Energies of the frames are no labels unless energy_weight asks for it (--config)."
         if any(part.get("equilibrium") == "no" for part in said_of(training.source)):
             note += " These frames were chosen, not sampled: their density is not that of a temperature."
         progress(FitProgress("ready to train", note=note))
