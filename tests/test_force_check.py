@@ -78,6 +78,7 @@ def test_what_sound_forces_do_to_stiff_pairs_is_said():
     found = measure_forces(ensemble, 1.2 * ensemble.forces)
     assert found.verdict == "accepted"
     assert "8 % narrower" in found.sentence or "9 % narrower" in found.sentence
+    assert f"force_temperature {found.stretch * ensemble.temperature:.0f} " in found.sentence
     assert "narrower" not in measure_forces(ensemble).sentence
 
 

@@ -64,16 +64,21 @@ def judged(
         return "refused", rigid or "; ".join(_causes(virial, stretch, shares, temperature))
     if _beyond(DOUBTFUL, stretch):
         return "undecided", _another_temperature(virial, stretch, temperature) or UNLIKE
-    return ("accepted", ACCEPTED + _consequence(stretch)) if virial[1] <= TELLS else ("undecided", UNDECIDED)
+    if virial[1] > TELLS:
+        return "undecided", UNDECIDED
+    return "accepted", ACCEPTED + _consequence(stretch, temperature)
 
 
-def _consequence(stretch: Measured) -> str:
+def _consequence(stretch: Measured, temperature: float) -> str:
     """What learning from forces does to stiff pairs whose stretches are a little off: `k var(r) / kT` is not one."""
     if not abs(stretch[0] - 1.0) > max(SLACK, ERRORS * stretch[1]):
         return ""
     width = 100.0 * (stretch[0] ** -0.5 - 1.0)
     change = f"{abs(width):.0f} % {'wider' if width > 0 else 'narrower'}"
-    return f"; they make stiff pairs {change} than those of the frames, which --forces none follows"
+    return (
+        f"; they make stiff pairs {change} than those of the frames, which --forces none follows, or force_temperature "
+        f"{stretch[0] * temperature:.0f} (in --config), the temperature that these pairs have in the frames"
+    )
 
 
 def is_off(virial: Measured) -> bool:

@@ -115,6 +115,7 @@ def test_forces_are_in_kt(cluster):
     labels = force_labels(cluster, "auto")
     np.testing.assert_allclose(labels, cluster.forces / thermal_energy(cluster.temperature), rtol=1e-5)
     assert force_labels(cluster, "none") is None
+    np.testing.assert_allclose(force_labels(cluster, "auto", 2 * cluster.temperature), labels / 2, rtol=1e-5)
 
 
 def test_budget_of_a_gaussian_is_exact():

@@ -127,7 +127,9 @@ class _Fit:
         model_key, self.training_key, self.validation_key = jax.random.split(jax.random.key(settings.seed), 3)
         self.setup = set_up(training, held_out, settings, model_key)
         self.settings = self.setup.settings
-        note = f"Learning from {labels_of(self.setup.squares[0], self.settings.forces)}; {self.setup.budget}."
+        hot = self.settings.force_temperature
+        over = f" at {hot:g} K" if hot and self.setup.squares[0] is not None else ""
+        note = f"Learning from {labels_of(self.setup.squares[0], self.settings.forces)}{over}; {self.setup.budget}."
         if forces_left_out(training):
             note += " Forces in the files are left out, as their unit is not known: give --energy-unit."
         if training.energies is not None and not self.settings.energy_weight:

@@ -21,11 +21,14 @@ FEWEST_FOR_EACH = 5
 """Equations for each unknown below which a linear fit does not tell signal from noise."""
 
 
-def force_labels(ensemble: Ensemble, wanted: str) -> np.ndarray | None:
-    """Forces (frames, beads, 3) in kT/nm, or None where there are none or none are `wanted`."""
+def force_labels(ensemble: Ensemble, wanted: str, temperature: float | None = None) -> np.ndarray | None:
+    """Forces (frames, beads, 3) in kT/nm, or None where there are none or none are `wanted`.
+
+    temperature: K, of the kT, where frames have another one under these forces than was stated.
+    """
     if wanted == "none" or ensemble.forces is None:
         return None
-    return (ensemble.forces / thermal_energy(ensemble.temperature)).astype(np.float32)
+    return (ensemble.forces / thermal_energy(temperature or ensemble.temperature)).astype(np.float32)
 
 
 def forces_left_out(ensemble: Ensemble) -> bool:

@@ -44,6 +44,9 @@ class TrainingSettings(BaseModel):
     force_mixture: Literal["scalar", "matrix"] = Field(
         "scalar", description="share of forces in the label: by type or coordinate, or with their correlations"
     )
+    force_temperature: float | None = Field(
+        None, gt=0, description="K that forces as labels are divided by; left out: that of the data"
+    )
     energy_weight: float = Field(
         0.0,
         ge=0,

@@ -63,7 +63,7 @@ def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key:
             built.chart,
             part.positions,
             part.weights,
-            force_labels(part, settings.forces),
+            force_labels(part, settings.forces, settings.force_temperature),
             energy_labels(part, settings.energy_weight),
         )
         for part in (training, held_out)
