@@ -1,30 +1,33 @@
-"""MD17: small molecules at 500 K with forces as labels; structures, stability and forces of one model each.
+"""MD17: small molecules at 500 K with forces as labels; structures, stability and forces of the models.
 
     python benchmarks/md17.py DATA runs/bench-md17 --write benchmarks/md17.md
 
 DATA is a folder with `rmd17_NAME_train_01.npz` (Christensen and von Lilienfeld, 2020), from which the frames with the
 forces of the dynamics that made them are learned, and `ethanol_more.npz`, further frames of ethanol to judge by, which
 lie among and after those that train. The last fifth of the time of each molecule is held out. Where the check refuses
-the forces of the dynamics, the frames are learned without.
+the forces of the dynamics, the frames are learned without. Stiff pairs of these frames have another temperature under
+the forces than the stated one (660 K for ethanol): with `--over frames` forces are divided by that one, so that labels
+and frames are of one ensemble.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from common import Folder, both_sets, command_line, fit_once, header, publish, table
+from common import Folder, both_sets, command_line, fit_once, header, publish, spread, table
 
 from twofold.analysis.divergence import js_divergence, total_variation
 from twofold.analysis.graph import torsion_quadruples
 from twofold.analysis.observables import distances, torsions
-from twofold.ensemble import Ensemble
+from twofold.ensemble import Ensemble, split
 from twofold.files.readers import read_trajectory
-from twofold.force_check import measure_forces
+from twofold.force_check import ForceCheck, measure_forces
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.units import energy_factor, length_factor
@@ -38,11 +41,13 @@ BIN_NM = 0.002
 DRAWS = 20
 TORSION_BINS = 36
 FORCE_UNIT = energy_factor("kcal/mol") / length_factor("angstrom")
+SETS = ("samples", "simulation")
 COLUMNS = (
-    "molecule", "atoms", "architecture", "minutes", "virial, forces of the dynamics", "virial, recomputed forces",
-    "frames that judge", "TV samples / floor", "TV simulation / floor", "worst pair type, samples", "simulation",
-    "torsions JS / floor, samples", "simulation", "bonds, mean error, pm: samples", "simulation",
-    "bond widths, mean excess, %: samples", "simulation", "force error, kcal/mol/Å", "of mean size", "stable",
+    "molecule", "atoms", "architecture", "minutes", "virial, forces of the dynamics", "stretches",
+    "virial, recomputed forces", "frames that judge", "TV samples / floor", "TV simulation / floor",
+    "worst pair type, samples", "simulation", "torsions JS / floor, samples", "simulation",
+    "bonds, mean error, pm: samples", "simulation", "bond widths, mean excess, %: samples", "simulation",
+    "force error, kcal/mol/Å", "of mean size", "stable",
 )  # fmt: skip
 
 
@@ -56,6 +61,10 @@ def main(
         int | None, tyro.conf.arg(help="in place of minutes: as many as they held when the machine was idle")
     ] = 3000,
     forces: Annotated[str, tyro.conf.arg(help="auto, none or only, as twofold fit has it")] = "auto",
+    over: Annotated[
+        Literal["stated", "frames"], tyro.conf.arg(help="which temperature forces are divided by")
+    ] = "frames",
+    seeds: int = 1,
     samples: int = 3000,
     replicas: int = 30,
     length_ps: float = 100.0,
@@ -64,23 +73,29 @@ def main(
     """Run the benchmark and print its table."""
     lines = header("MD17", command_line())
     budget: dict[str, Any] = {"steps": updates} if updates else {"minutes": minutes}
+    simulation = {"replicas": replicas, "length_ps": length_ps, "frame_ps": length_ps / 200}
     rows: list[tuple[Any, ...]] = []
     types: list[tuple[Any, ...]] = []
     for name in molecules:
         work = Work(data, folder / name, name, budget | {"forces": forces}, samples)
-        if forces != "none" and measure_forces(work.frames()).verdict == "refused":
-            work = replace(work, settings=budget | {"forces": "none"})
-        found, own = row(work, {"replicas": replicas, "length_ps": length_ps, "frame_ps": length_ps / 200})
-        rows.append(found)
-        types += own
+        measured = measure_forces(split(work.frames())[0])
+        if measured.verdict == "refused":
+            work = replace(work, settings=work.settings | {"forces": "none"})
+        if work.settings["forces"] != "none" and over == "frames":
+            work = replace(work, settings=work.settings | {"force_temperature": round(measured.stretch * TEMPERATURE)})
+        found = [scored(work, seed, simulation) for seed in range(seeds)]
+        rows.append(row(work, measured, found))
+        types += pair_rows(work, found)
         print("\n".join(table(COLUMNS, rows)), flush=True)
     lines += [
         f"1,000 frames each, of which the last fifth of the time judges (ethanol: further frames). {samples} samples, "
         f"{replicas} replicas of {length_ps:g} ps at {TEMPERATURE:g} K from samples, freed of the noise of sigma*. "
         f"TV: total variation of distances of pairs of two elements, all pairs together, bins of {BIN_NM} nm, mean "
         "over the types; of as many frames as the floor has, which is that of the training frames. The virial "
-        "-<F.x> / (3 (N - 1) kT) should be 1. Bonds: mean over the bonds of the error of their mean length, and of "
-        "what their standard deviation is above that of the judges. Torsions: mean over all torsions about bonds.",
+        "-<F.x> / (3 (N - 1) kT) should be 1, and so should stretches of the stiffest pairs over kT; both are of the "
+        "training frames. Bonds: mean over the bonds of the error of their mean length, and of "
+        "what their standard deviation is above that of the judges. Torsions: mean over all torsions about bonds. "
+        f"{'Mean ± standard error over' if seeds > 1 else 'Of'} {seeds} seed{'s' if seeds > 1 else ''}.",
         "",
         *table(COLUMNS, rows),
         "Every type of pairs: total variation and, in brackets, its ratio to the floor.",
@@ -103,7 +118,10 @@ class Work:
     @property
     def title(self) -> str:
         """The name, and what is particular."""
-        return f"{self.name}, without forces" if self.settings["forces"] == "none" else self.name
+        if self.settings["forces"] == "none":
+            return f"{self.name}, without forces"
+        hot = self.settings.get("force_temperature")
+        return f"{self.name}, forces over {hot} K" if hot else self.name
 
     @property
     def archive(self) -> Path:
@@ -114,9 +132,11 @@ class Work:
         """All of them, with the forces of a level of theory."""
         return read_trajectory(None, self.archive, temperature=TEMPERATURE, theory=theory)
 
-    def model(self) -> Model:
-        """The model, fitted once."""
-        return fit_once(self.folder / "run", self.archive, temperature=TEMPERATURE, **self.settings)
+    def model(self, seed: int) -> Model:
+        """The model of a seed, fitted once. What the check found is in the table, so that it refuses nothing here."""
+        settings = self.settings | {"seed": seed}
+        out = self.folder / f"{seed}" / "run"
+        return fit_once(out, self.archive, temperature=TEMPERATURE, force_check=False, **settings)
 
     def judges(self, held_out: Ensemble) -> Ensemble:
         """Frames that training did not see."""
@@ -124,44 +144,89 @@ class Work:
         return read_trajectory(None, more, temperature=TEMPERATURE) if more.is_file() else held_out
 
 
-def row(work: Work, simulation: dict[str, Any]) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
-    """Fit, sample, simulate and score one molecule; parts that are there are kept. Its row, and rows of its pairs."""
-    model, run = work.model(), RunFolder(work.folder / "run")
-    *sets, stable = both_sets(work.folder, model, samples=work.samples, seed=0, simulation=simulation)
-    training, held_out = run.read_data()
+@dataclass
+class Scores:
+    """What one seed came to; by set where there are frames of it."""
+
+    model: Model
+    judges: int
+    floors: dict[str, float]
+    force: tuple[float, float]
+    stable: str
+    variations: dict[str, dict[str, float]] = field(default_factory=dict)
+    torsions: dict[str, tuple[float, float] | None] = field(default_factory=dict)
+    bonds: dict[str, float] = field(default_factory=dict)
+    widths: dict[str, float] = field(default_factory=dict)
+
+
+def scored(work: Work, seed: int, simulation: dict[str, Any]) -> Scores:
+    """Fit, sample, simulate and score one seed; parts that are there are kept."""
+    model, folder = work.model(seed), work.folder / f"{seed}"
+    *sets, stable = both_sets(folder, model, samples=work.samples, seed=seed, simulation=simulation)
+    training, held_out = RunFolder(folder / "run").read_data()
     judges = work.judges(held_out)
-    floors, *found = (variations(one, training, judges) for one in (training.positions, *sets))
-    floor = float(np.mean(list(floors.values())))
-    means = [
-        f"{np.mean(list(one.values())):.3f} ({np.mean(list(one.values())) / floor:.2f})" if one else "-"
-        for one in found
-    ]
-    worst = [max(one, key=lambda pair, one=one: one[pair] / floors[pair]) if one else "" for one in found]
-    cells = (
+    floors = variations(training.positions, training, judges)
+    result = Scores(model, len(judges), floors, force_error(model, held_out), stable)
+    for name, frames in zip(SETS, sets, strict=True):
+        if frames is not None:
+            result.variations[name] = variations(frames, training, judges)
+            result.torsions[name] = torsion_divergence(frames, training, judges)
+            result.bonds[name] = bond_error(frames, judges)
+            result.widths[name] = width_excess(frames, judges)
+    return result
+
+
+def row(work: Work, measured: ForceCheck, found: list[Scores]) -> tuple[Any, ...]:
+    """Of a molecule."""
+    model = found[0].model
+    cells: list[Any] = [
         work.title,
         len(model.beads),
         model.report["architecture"],
-        f"{model.report['seconds'] / 60:.1f}",
-        *(virial(work.frames(theory)) for theory in ("dynamics", "recomputed")),
-        len(judges),
-        *means,
-        *(f"{pair} {one[pair] / floors[pair]:.2f}" if one else "-" for pair, one in zip(worst, found, strict=True)),
-        *(torsion_ratio(one, training, judges) for one in sets),
-        *(bond_error(one, judges) for one in sets),
-        *(width_excess(one, judges) for one in sets),
-        *force_error(model, held_out),
-        stable,
-    )
-    pairs = [
+        spread([one.model.report["seconds"] / 60 for one in found], 2),
+        f"{measured.ratio:.2f} ± {measured.error:.2f} ({measured.verdict})",
+        f"{measured.stretch:.2f} ± {measured.stretch_error:.2f}",
+        virial(split(work.frames("recomputed"))[0]),
+        found[0].judges,
+    ]
+    cells += [with_ratio(found, name, lambda values: float(np.mean(list(values.values())))) for name in SETS]
+    for name in SETS:
+        some = [one for one in found if name in one.variations]
+        ratios = {pair: [one.variations[name][pair] / one.floors[pair] for one in some] for pair in found[0].floors}
+        worst = max(ratios, key=lambda pair, ratios=ratios: np.mean(ratios[pair])) if some else ""
+        cells.append(f"{worst} {spread(ratios[worst], 3)}" if some else "-")
+    for name in SETS:
+        pairs = [one.torsions.get(name) for one in found]
+        known = [pair for pair in pairs if pair is not None]
+        ratios = [value / floor for value, floor in known]
+        cells.append(f"{spread([value for value, _ in known], 3)} ({spread(ratios, 3)})" if known else "-")
+    cells += [spread([1000 * one.bonds[name] for one in found if name in one.bonds], 2) or "-" for name in SETS]
+    cells += [spread([one.widths[name] for one in found if name in one.widths], 2) or "-" for name in SETS]
+    cells += [spread([one.force[place] for one in found], 3) for place in range(2)]
+    return (*cells, ", ".join(one.stable for one in found))
+
+
+def with_ratio(found: list[Scores], name: str, of: Callable[[dict[str, float]], float]) -> str:
+    """A number of the total variations of a set, and its ratio to that of the floors."""
+    some = [one for one in found if name in one.variations]
+    values, floors = ([of(values) for values in which] for which in (
+        [one.variations[name] for one in some], [one.floors for one in some]
+    ))  # fmt: skip
+    ratios = [value / floor for value, floor in zip(values, floors, strict=True)]
+    return f"{spread(values, 3)} ({spread(ratios, 3)})" if some else "-"
+
+
+def pair_rows(work: Work, found: list[Scores]) -> list[tuple[Any, ...]]:
+    """A row for each type of pairs."""
+    return [
         (
             work.title,
             pair,
-            f"{floors[pair]:.3f}",
-            *(f"{one[pair]:.3f} ({one[pair] / floors[pair]:.2f})" if one else "-" for one in found),
+            f"{found[0].floors[pair]:.3f}",
+            *(with_ratio(found, name, lambda values, pair=pair: values[pair]) for name in SETS),
         )
-        for pair in floors
+        for pair in found[0].floors
     ]
-    return cells, pairs
 
 
 def virial(frames: Ensemble) -> str:
@@ -170,10 +235,8 @@ def virial(frames: Ensemble) -> str:
     return f"{found.ratio:.2f} ± {found.error:.2f} ({found.verdict})"
 
 
-def variations(found: np.ndarray | None, training: Ensemble, judges: Ensemble) -> dict[str, float]:
-    """Total variation for each type of pairs, of as many frames as train; empty without frames."""
-    if found is None:
-        return {}
+def variations(found: np.ndarray, training: Ensemble, judges: Ensemble) -> dict[str, float]:
+    """Total variation for each type of pairs, of as many frames as train."""
     rng, edges = np.random.default_rng(0), np.arange(0.0, 3.0, BIN_NM)
     number = min(len(training), len(found))
     draws = [found[rng.choice(len(found), number, replace=False)] for _ in range(DRAWS if number < len(found) else 1)]
@@ -184,11 +247,11 @@ def variations(found: np.ndarray | None, training: Ensemble, judges: Ensemble) -
     return values
 
 
-def torsion_ratio(found: np.ndarray | None, training: Ensemble, judges: Ensemble) -> str:
-    """Mean over the torsions of the divergence of as many frames as train, in nats, and its ratio to the floor."""
+def torsion_divergence(found: np.ndarray, training: Ensemble, judges: Ensemble) -> tuple[float, float] | None:
+    """Mean over the torsions of the divergence of as many frames as train, in nats, and its floor."""
     rows = torsion_quadruples(judges.beads)
-    if found is None or not len(rows):
-        return "-"
+    if not len(rows):
+        return None
     rng, edges = np.random.default_rng(0), np.linspace(-np.pi, np.pi, TORSION_BINS + 1)
     number = min(len(training), len(found))
 
@@ -197,9 +260,7 @@ def torsion_ratio(found: np.ndarray | None, training: Ensemble, judges: Ensemble
         pairs = [[np.histogram(side[:, k], edges)[0] for side in (angles, exact)] for k in range(len(rows))]
         return float(np.mean([js_divergence(one.astype(float), other.astype(float)) for one, other in pairs]))
 
-    value = mean(found[rng.choice(len(found), number, replace=False)])
-    floor = mean(training.positions)
-    return f"{value:.4f} ({value / floor:.2f})"
+    return mean(found[rng.choice(len(found), number, replace=False)]), mean(training.positions)
 
 
 def pair_types(frames: Ensemble) -> dict[str, np.ndarray]:
@@ -216,27 +277,27 @@ def histogram(positions: np.ndarray, pairs: np.ndarray, edges: np.ndarray) -> np
     return np.histogram(distances(positions, pairs), edges)[0]
 
 
-def bond_error(found: np.ndarray | None, judges: Ensemble) -> str:
-    """Mean over the bonds of the error of their mean length in pm."""
-    if found is None:
-        return "-"
+def bond_error(found: np.ndarray, judges: Ensemble) -> float:
+    """Mean over the bonds of the error of their mean length in nm."""
     lengths = [distances(positions, judges.beads.bonds).mean(axis=0) for positions in (found, judges.positions)]
-    return f"{1000 * np.abs(lengths[0] - lengths[1]).mean():.2f}"
+    return float(np.abs(lengths[0] - lengths[1]).mean())
 
 
-def width_excess(found: np.ndarray | None, judges: Ensemble) -> str:
+def width_excess(found: np.ndarray, judges: Ensemble) -> float:
     """Mean over the bonds of what their standard deviation is above that of the judges, in per cent."""
-    if found is None:
-        return "-"
     widths = [distances(positions, judges.beads.bonds).std(axis=0) for positions in (found, judges.positions)]
-    return f"{100 * np.mean(widths[0] / widths[1] - 1):+.1f}"
+    return float(100 * np.mean(widths[0] / widths[1] - 1))
 
 
-def force_error(model: Model, held_out: Ensemble) -> tuple[str, str]:
-    """Mean absolute error of a component of the force on held-out frames in kcal/mol/angstrom, and over its size."""
+def force_error(model: Model, held_out: Ensemble) -> tuple[float, float]:
+    """Mean absolute error of a component of the force on held-out frames in kcal/mol/angstrom, and over its size.
+
+    Of the score times the kT that forces were divided by, whatever the temperature of the simulations.
+    """
     assert held_out.forces is not None
-    error = np.abs(model.force(held_out.positions) - held_out.forces).mean()
-    return f"{error / FORCE_UNIT:.2f}", f"{error / np.abs(held_out.forces).mean():.2f}"
+    over = (model.report["settings"]["force_temperature"] or TEMPERATURE) / TEMPERATURE
+    error = np.abs(over * model.force(held_out.positions) - held_out.forces).mean()
+    return float(error / FORCE_UNIT), float(error / np.abs(held_out.forces).mean())
 
 
 if __name__ == "__main__":
