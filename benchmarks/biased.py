@@ -36,9 +36,9 @@ OPEN_NM = 2.62
 """Radius of gyration between the two basins of DW4, nm."""
 FRAMES = 20_000
 SPARSE = 5
-UNSEEN = 200
-"""Frames of LJ-13 that choose sigma*."""
-JUDGES = 100_000
+UNSEEN = 2000
+"""Frames of LJ-13 of which those below the median choose sigma*."""
+JUDGES = 40_000
 """Frames of clusters to fit, and to judge by."""
 SEED_OF_JUDGES = 10_000
 BIN_NM = 0.1
@@ -130,9 +130,9 @@ def histogram(positions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.histogram(found, np.arange(0.0, 10.0, BIN_NM), weights=np.broadcast_to(weights[:, None], found.shape))[0]
 
 
-def truncated(seed: int) -> Ensemble:
-    """Thirteen Lennard-Jones particles below their median energy."""
-    whole = CLUSTERS["lj13"].ensemble(FRAMES, seed)
+def truncated(frames: int, seed: int) -> Ensemble:
+    """What of so many frames of thirteen Lennard-Jones particles lies below their median energy."""
+    whole = CLUSTERS["lj13"].ensemble(frames, seed)
     return whole.select(CLUSTERS["lj13"].energies(whole.positions) < median_energy())
 
 
@@ -199,7 +199,7 @@ def systems(data: Path) -> dict[str, System]:
             is_open,
             all_pairs,
             settings={"steps": 3000, "batch": 128},
-            simulation={"replicas": 100, "length_ps": 1000.0, "frame_ps": 4.0, "timestep_fs": 20.0},
+            simulation={"replicas": 100, "length_ps": 400.0, "frame_ps": 2.0, "timestep_fs": 20.0},
             relaxes=True,
         ),
         System(
@@ -216,7 +216,7 @@ def systems(data: Path) -> dict[str, System]:
         System(
             "lj13",
             "energies above the median; structure: pair distances, TV",
-            lambda seed: (truncated(2 * seed), truncated(2 * seed + 1).select(slice(UNSEEN))),
+            lambda seed: (truncated(FRAMES, 2 * seed), truncated(UNSEEN, 2 * seed + 1)),
             of_cluster("lj13"),
             high_energy,
             everywhere,
@@ -241,7 +241,7 @@ def main(
     folder: Folder,
     /,
     only: tuple[str, ...] = ("dw4", "ala2", "lj13"),
-    seeds: int = 1,
+    seeds: int = 3,
     scale: Annotated[float, tyro.conf.arg(help="of updates and lengths; below 1 to try it out")] = 1.0,
     write: Path | None = None,
 ) -> None:

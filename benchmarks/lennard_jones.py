@@ -11,8 +11,8 @@ expectation; it is there to show what its estimate costs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated, Any
 
 import equinox as eqx
@@ -20,11 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from common import Folder, command_line, fit_once, header, publish, quantity, scored, spread, table
+from common import Folder, command_line, fit_once, header, publish, quantity, scored, table
 from jaxtyping import Array
 
+from twofold.analysis.uncertainty import jackknife
 from twofold.files.store import write_ensembles
 from twofold.model import Model
+from twofold.run_folder import RunFolder
 from twofold.systems.clusters import CLUSTERS, Cluster
 from twofold.systems.convergence import cluster_convergence
 from twofold.units import thermal_energy
@@ -38,7 +40,9 @@ LABELS: dict[str, dict[str, Any]] = {
     "mixture": {"forces": "auto"},
     "matrix": {"forces": "auto", "force_mixture": "matrix"},
 }
+DEFAULT, BEATEN = "mixture", ("noise, plain loss", "noise")
 POINTS = 256
+GROUPS = np.arange(POINTS) * 32 // POINTS
 MEAN_SQUARE = 219.0
 """Mean square of a component of the force in kT/nm."""
 CHAIN = 12_000
@@ -78,35 +82,57 @@ def main(
 def scores_by_labels(
     folder: Path, frames: tuple[int, ...], seeds: tuple[int, ...], updates: int, batch: int
 ) -> list[str]:
-    """The table of errors of the score, and by how much the default beats the noise alone."""
-    exact = known_scores()
+    """The table of errors of the score, how near the default is to the best, and by how much it beats the noise."""
+    exact = known_scores(folder)
     rows: list[tuple[Any, ...]] = []
-    means: dict[tuple[int, str], float] = {}
+    said: list[str] = []
     for number, repeats in zip(frames, seeds, strict=True):
+        found: dict[str, np.ndarray] = {}
         for name, labels in LABELS.items():
-            found = []
+            models = []
             for seed in range(repeats):
                 out = folder / f"{name.replace(', ', '-').replace(' ', '-')}-{number}-{seed}"
-                found.append(errors(fitted("lj13", out, number, seed, steps=updates, batch=batch, **labels), exact))
-            means[number, name] = fmean(one[0] for one in found)
-            rows.append((number, name, *(spread(column, 3) for column in zip(*found, strict=True))))
+                models.append(fitted("lj13", out, number, seed, steps=updates, batch=batch, **labels))
+            found[name] = np.mean([squared_errors(model, exact) for model in models], axis=0)
+            rows.append((number, name, *(plain(mean_error(column)) for column in found[name])))
             print("\n".join(table(COLUMNS, rows)), flush=True)
-    gains = ", ".join(
-        f"{means[number, 'noise, plain loss'] / means[number, 'mixture']:.3g} (antithetic loss: "
-        f"{means[number, 'noise'] / means[number, 'mixture']:.3g}) with {number} frames"
-        for number in frames
-    )
+        rows.append((number, f"{DEFAULT}, less the best of the others", *(plain(one) for one in behind(found))))
+        gains = {name: jackknife(ratio_of(found[name][0], found[DEFAULT][0]), GROUPS) for name in BEATEN}
+        said.append(f"{', '.join(f'{plain(gain)} ({name})' for name, gain in gains.items())} with {number} frames")
     own = ", ".join(f"{np.mean((one - other) ** 2) / 2 / np.mean(one * other):.1g}" for _, (one, other) in exact)
     return [
         f"LJ-13, {updates} updates of {batch} frames each. Mean square of the error of the score over that of the "
-        f"exact score, at {POINTS} unseen frames with noise of sigma nm (1 nm: the minimum of a pair). Mean ± standard "
-        f"error over seeds ({', '.join(map(str, seeds))} of them). Error of the exact scores themselves, which "
-        f"cancels in the product of two: {own}.",
+        f"exact score, at {POINTS} unseen frames with noise of sigma nm (1 nm: the minimum of a pair), mean over seeds "
+        f"({', '.join(map(str, seeds))} of them) ± jackknife error over the frames; the default against the best of "
+        "the others in pairs of the same frames, negative where it is better. Error of the exact scores themselves, "
+        f"which cancels in the product of two: {own}.",
         "",
         *table(COLUMNS, rows),
-        f"At {LEVELS[0]} nm the noise alone has an error so many times that of the default mixture: {gains}.",
+        f"At {LEVELS[0]} nm others have an error so many times that of the default mixture: {'; '.join(said)}.",
         "",
     ]
+
+
+def plain(value: tuple[float, float]) -> str:
+    """A value with its error."""
+    return f"{value[0]:.3g} ± {value[1]:.1g}"
+
+
+def mean_error(values: np.ndarray) -> tuple[float, float]:
+    """Mean over frames (frames,), with its jackknife error."""
+    return jackknife(lambda index: float(values[index].mean()), GROUPS)
+
+
+def ratio_of(one: np.ndarray, other: np.ndarray) -> Callable[[np.ndarray], float]:
+    """The ratio of two means over frames, as a function of which frames."""
+    return lambda index: float(one[index].mean() / other[index].mean())
+
+
+def behind(found: dict[str, np.ndarray]) -> list[tuple[float, float]]:
+    """At each level by how much the default has a larger error than the best of the others, with the error of that."""
+    others = [values for name, values in found.items() if name != DEFAULT]
+    best = [min((one[k] for one in others), key=np.mean) for k in range(len(LEVELS))]
+    return [mean_error(found[DEFAULT][k] - best[k]) for k in range(len(LEVELS))]
 
 
 COLUMNS = ("frames", "labels", *(f"{sigma:g}" for sigma in LEVELS))
@@ -118,11 +144,19 @@ def fitted(cluster: str, out: Path, frames: int, seed: int, **settings: Any) -> 
     return fit_once(out, cluster, frames=whole, held_out_fraction=UNSEEN / whole, seed=seed, **settings)
 
 
-def known_scores() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Noised unseen frames and the exact scores there, by level."""
-    cluster = CLUSTERS["lj13"]
+def known_scores(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Noised unseen frames and the exact scores there, by level; kept in the folder."""
+    cluster, found = CLUSTERS["lj13"], []
     unseen = cluster.ensemble(POINTS, 10_000).positions
-    return [exact_scores(cluster, unseen, sigma, seed) for seed, sigma in enumerate(LEVELS)]
+    for seed, sigma in enumerate(LEVELS):
+        store = folder / f"exact-{sigma:g}.npz"
+        if not store.is_file():
+            y, both = exact_scores(cluster, unseen, sigma, seed)
+            store.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(store, y=y, both=both)
+        with np.load(store) as kept:
+            found.append((kept["y"], kept["both"]))
+    return found
 
 
 def exact_scores(cluster: Cluster, positions: np.ndarray, sigma: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,16 +209,19 @@ def posterior_mean(cluster: Cluster, x: Array, y: Array, sigma: Array, key: Arra
     return state[3] / CHAIN
 
 
-def errors(model: Model, exact: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
-    """Relative mean square error of the score at each level; noise of the exact one cancels in the product."""
+def squared_errors(model: Model, exact: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Square of the error of the score, over the mean square of the score: (levels, frames).
+
+    Noise of the exact score cancels in the product of two.
+    """
     found = []
     length = float(getattr(model.chart, "length", 1.0))
     for (y, (one, other)), sigma in zip(exact, LEVELS, strict=True):
         force = model.force(y, sigma=max(sigma / length, model.schedule.smallest))
         score = force / thermal_energy(model.temperature)
         score -= score.mean(axis=1, keepdims=True)
-        found.append(float(np.mean((score - one) * (score - other)) / np.mean(one * other)))
-    return found
+        found.append(np.mean((score - one) * (score - other), axis=(1, 2)) / np.mean(one * other))
+    return np.array(found)
 
 
 def judged(name: str, out: Path, updates: int, batch: int, samples: int, replicas: int, length_ps: float) -> list[str]:
@@ -193,14 +230,16 @@ def judged(name: str, out: Path, updates: int, batch: int, samples: int, replica
     judges, store = CLUSTERS[name].ensemble(JUDGES, SEED_OF_JUDGES), out / "judges.h5"
     if not store.is_file():
         write_ensembles(store, judges)
-    said = cluster_convergence(judges).sentence
+    training, _ = RunFolder(out / "run").read_data()
+    said = f"{cluster_convergence(judges).sentence} Of those that train: {cluster_convergence(training).sentence}"
     print(said, flush=True)
+    length = float(getattr(model.chart, "length", 1.0))
     simulation = {
         "replicas": replicas,
         "length_ps": length_ps,
         "frame_ps": length_ps / 100,
         "timestep_fs": TIMESTEP_FS,
-        "sigma": max(SIGMA_NM / float(getattr(model.chart, "length", 1.0)), model.schedule.smallest),
+        "sigma": max(SIGMA_NM / length, model.schedule.smallest),
     }
     # the corrector moves particles by the smallest noise: in Cartesian coordinates a third of the cost for little
     metrics = scored(
@@ -215,9 +254,9 @@ def judged(name: str, out: Path, updates: int, batch: int, samples: int, replica
     moving = metrics["simulations"]["simulation"]
     lead = (
         f"The mixture with 10,000 frames and {updates} updates of {batch} ({model.report['seconds'] / 60:.0f} min): "
-        f"{samples} samples, {replicas} replicas of {length_ps:g} ps at sigma = {SIGMA_NM} nm, {moving['stable']} of "
-        f"{moving['replicas']} stable, against {JUDGES} frames of other chains. Targets: total variation and W1 at "
-        "most twice the floor."
+        f"{samples} samples, {replicas} replicas of {length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
+        f"{moving['stable']} of {moving['replicas']} stable, against {JUDGES} frames of other chains. Targets: total "
+        "variation and W1 at most twice the floor."
     )
     return [f"## {name.upper()}: samples and simulation", "", lead, "", said, "", *table(RESULTS, rows)]
 
