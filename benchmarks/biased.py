@@ -168,7 +168,7 @@ def metadynamics(data: Path) -> tuple[Ensemble, Ensemble]:
     """Backbone beads of the two biased runs, with forces and weights: the first trains, the second is held out."""
     archive = data / "train.npz"
     logarithms = np.load(archive)["log_weight"]
-    units = {"length_unit": "nm", "energy_unit": "kj/mol"}
+    units: dict[str, Any] = {"length_unit": "nm", "energy_unit": "kj/mol"}
     weights = np.exp(logarithms - logarithms.max())
     frames = read_trajectory(data / "ala2.pdb", archive, beads="backbone", temperature=300.0, weights=weights, **units)
     return frames.select(frames.trajectory == 0), frames.select(frames.trajectory == 1)
