@@ -19,6 +19,7 @@ ROOMS = (
     "molecular_dynamics",
     "diagnosis",
     "report",
+    "known_density",
     "evaluation diagnosing",
     "cli",
 )
