@@ -44,6 +44,7 @@ def main(
     folder: Folder,
     /,
     frames: tuple[int, ...] = (1000, 10_000),
+    labels: Annotated[tuple[str, ...], tyro.conf.arg(help="kinds of them")] = tuple(ARMS),
     updates: int = 5000,
     seeds: Annotated[int, tyro.conf.arg(help="of the first two kinds of labels; the others have one")] = 3,
     samples: int = 20_000,
@@ -71,10 +72,10 @@ def main(
         own = [scores(angles(part.positions), judges) for part in parts]
         rows.append((number, "the frames themselves", *cells(own), *BLANK))
         arms: dict[str, Arm] = {}
-        for name, settings in ARMS.items():
+        for name in labels:
             kept = folder / f"{name.replace(' ', '-').replace(',', '')}-{number}"
             some = parts if name in (PLAIN, DEFAULT) else parts[:1]
-            arms[name] = arm(kept, some, judges, settings | {"steps": updates}, samples, simulation)
+            arms[name] = arm(kept, some, judges, ARMS[name] | {"steps": updates}, samples, simulation)
             rows.append((number, name, *arms[name].cells()))
             print("\n".join(table(COLUMNS, rows)), flush=True)
         signals.append(f"{number} frames: {signal(arms[DEFAULT].report)}")
@@ -87,7 +88,7 @@ def main(
         f"replicas of {length_ps:g} ps that trade with copies at four larger levels of noise, freed of the noise of "
         f"sigma*. JS ({BINS} x {BINS} bins, nats) and PMF error ((kT)^2) of (phi, psi) against the {len(judges)} pairs "
         f"of torsions, of which {share:.2g} ± {error:.1g} % have phi > 0; sets are to be read against as many draws of "
-        f"the judges. Mean ± standard error over {seeds} seeds, one for the last two kinds of labels.",
+        f"the judges. Mean ± standard error over {seeds} seeds; one of other labels than noise, and noise and forces.",
         "",
         f"What the forces take off, in pairs of the same frames: {'; '.join(gains)}.",
         "",
