@@ -258,7 +258,7 @@ def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
         *free,
         spread(energies, 3),
         reference,
-        ", ".join(one["minima"] for one in found),
+        ", ".join(filter(None, (one["minima"] for one in found))),
         spread([one["sigma"] for one in found], 2),
         ", ".join(f"{one['stable']}/{one['replicas']}" for one in moving),
         spread([one["report"]["seconds"] for one in found], 3),

@@ -17,6 +17,7 @@ class Recipe:
     loss: str = "antithetic"
     chunk: int = 100
     fokker_planck: float = 0.0
+    fokker_planck_largest: float | None = None
     classification: float = 0.0
 
 

@@ -3,10 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twofold.architectures import Built
 from twofold.errors import UserError
 from twofold.noise import VIEWS
+from twofold.recipes import CHAIN
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings, load_settings
+from twofold.training.setup import with_recipe
 
 RECIPES = Path(__file__).parents[2] / "docs" / "recipes"
 
@@ -91,3 +94,12 @@ def test_published_recipes_train(recipe, chain_ensemble, tmp_path):
     model = fit_ensembles(*parts, tmp_path / "run", settings)
     assert model.report["architecture"] == "transformer"
     assert np.isfinite(model.force(parts[1].positions[:2])).all()
+
+
+def test_the_range_of_the_residual_belongs_to_the_weight_of_the_recipe(untrained):
+    built = Built("internal", "a test", untrained.chart, untrained.network, untrained.schedule, CHAIN)
+    used = with_recipe(load_settings(None), built)
+    assert (used.fokker_planck, used.fokker_planck_largest) == (CHAIN.fokker_planck, CHAIN.fokker_planck_largest)
+    for given in ({"fokker_planck": 1.0}, {"fokker_planck_smallest": 2.0}):
+        assert with_recipe(load_settings(None, **given), built).fokker_planck_largest is None
+    assert with_recipe(load_settings(None, fokker_planck_largest=3.0), built).fokker_planck_largest == 3.0

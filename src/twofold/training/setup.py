@@ -123,6 +123,8 @@ def with_recipe(settings: TrainingSettings, built: Built) -> TrainingSettings:
     if (settings.loss or defaults["loss"]) == "denoising":
         defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
         defaults |= {"fokker_planck": 0.0, "classification": 0.0}  # what was published is reproduced as it was
+    if settings.fokker_planck is not None or settings.fokker_planck_smallest is not None:
+        defaults["fokker_planck_largest"] = None  # that of the recipe belongs to its weight
     return settings.model_copy(update={k: v for k, v in defaults.items() if getattr(settings, k) is None})
 
 
