@@ -170,6 +170,14 @@ def test_one_factor_of_time_is_found(reference):
     assert "times faster" in checks["factor"].sentence
 
 
+def test_equal_speed_is_no_factor(reference):
+    checks, states = found(reference, motion(SLOW, 40, 4000, 8))
+    assert abs(np.log(checks["factor"].value)) < 0.05
+    assert "as fast as the reference" in checks["factor"].sentence
+    assert "as they are" in checks["rates"].sentence
+    assert states["rates"] == "pass"
+
+
 @pytest.mark.parametrize(("seed", "state", "words"), [(3, "warn", "to within a factor of two"), (13, "fail", "longer")])
 def test_a_factor_from_few_crossings_is_not_sold_as_known(reference, seed, state, words):
     checks, states = found(reference, motion(SLOW, 3, 500, seed))

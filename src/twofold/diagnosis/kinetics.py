@@ -30,6 +30,8 @@ from twofold.diagnosis.states import states_of
 from twofold.diagnosis.verdict import judged, skipped, state_of
 from twofold.ensemble import Ensemble
 
+ALIKE = 0.05
+"""Logarithm of a factor of time that is called none."""
 SAME_SCALED_LAG = 0.1
 """Relative difference of two lags that count as the same, one of which was scaled: the factor is not known better."""
 MOST_SETS = 4
@@ -174,22 +176,22 @@ def fitted(reference: Rates, simulation: Rates) -> tuple[float, float]:
 def _factor_check(factor: float, error: float) -> Check:
     value = float(np.exp(factor))
     limit = Threshold(0.22, 0.69, "error of the logarithm: " + thresholds.RATES.source)
-    words = "slower" if value < 1 else "faster"
-    ratio = f"{max(value, 1 / value):.3g}"
+    than = f"{max(value, 1 / value):.3g} times {'slower' if value < 1 else 'faster'} than the reference"
+    if abs(factor) < ALIKE:
+        than = "as fast as the reference"
     sentences = {
-        "pass": f"The simulation is {ratio} times {words} than the reference.",
-        "warn": f"The simulation is {ratio} times {words} than the reference, to within a factor of two.",
-        "fail": f"The simulation may be {ratio} times {words} than the reference, but not even a factor of two is "
-        "certain: simulate longer to use it.",
+        "pass": f"The simulation is {than}.",
+        "warn": f"The simulation is {than}, to within a factor of two.",
+        "fail": f"The simulation may be {than}, but not even a factor of two is certain: simulate longer to use it.",
     }
     state = state_of(error, limit)  # an error that cannot be had is no better than a large one
     return Check("kinetics.factor", "factor of time", state, sentences[state], value, value * error, threshold=limit)
 
 
 def _spread_check(spread: float, error: float, factor: float) -> Check:
+    scaled = f"once times are multiplied by {np.exp(factor):.3g}: after that one factor all time scales agree."
     sentences = {
-        "pass": f"Rates can be trusted once times are multiplied by {np.exp(factor):.3g}: after that one factor all "
-        "time scales agree.",
+        "pass": "Rates can be trusted " + ("as they are: all time scales agree." if abs(factor) < ALIKE else scaled),
         "warn": "Rates can be trusted to about a factor of two, once times are scaled.",
         "fail": "Rates cannot be trusted: no single factor of time brings the processes of the simulation to those of "
         "the reference. Populations are not touched by this.",
