@@ -64,7 +64,7 @@ def judged(
         return "refused", rigid or "; ".join(_causes(virial, stretch, shares, temperature))
     if _beyond(DOUBTFUL, stretch):
         return "undecided", _another_temperature(virial, stretch, temperature) or UNLIKE
-    if virial[1] > TELLS:
+    if not virial[1] <= TELLS:  # also where the error is not known
         return "undecided", UNDECIDED
     return "accepted", ACCEPTED + _consequence(stretch, temperature)
 
