@@ -217,6 +217,11 @@ def both_sets(
 def quadrature(model: Model, landscape: Landscape) -> float:
     """ln of the ratio of populations of the second basin and the first, of `exp(-U)` at the smallest noise."""
     points, mass, _ = boltzmann(model, landscape)
+    return log_odds(landscape, points, mass)
+
+
+def log_odds(landscape: Landscape, points: np.ndarray, mass: np.ndarray) -> float:
+    """ln of the ratio of populations of the second basin and the first, of points with their probabilities."""
     first, second = (mass[inside(points)].sum() for inside in landscape.basins().values())
     return float(np.log(second / first))
 

@@ -28,9 +28,9 @@ from common import (
     fit_ala2,
     fit_once,
     header,
+    log_odds,
     minima,
     publish,
-    quadrature,
     quantity,
     scored,
     spread,
@@ -194,8 +194,8 @@ def one_run(where: Path, name: str, label: str, seed: int, scale: float) -> dict
     if name not in LANDSCAPES:
         return found | {"energy": odds_of_energy(model, run, level)}
     landscape = LANDSCAPES[name]
-    energy = boltzmann(model, landscape)[2]
-    return found | {"energy": quadrature(model, landscape), "minima": str(np.count_nonzero(minima(energy)))}
+    points, mass, energy = boltzmann(model, landscape)
+    return found | {"energy": log_odds(landscape, points, mass), "minima": str(np.count_nonzero(minima(energy)))}
 
 
 def odds_of_energy(model: Model, run: Path, level: float) -> float:

@@ -78,8 +78,10 @@ def main(
             arms[name] = arm(kept, some, judges, ARMS[name] | {"steps": updates}, samples, simulation)
             rows.append((number, name, *arms[name].cells()))
             print("\n".join(table(COLUMNS, rows)), flush=True)
-        signals.append(f"{number} frames: {signal(arms[DEFAULT].report)}")
-        gains.append(f"{number} frames: {gain(arms[PLAIN], arms[DEFAULT])}")
+        if DEFAULT in arms:
+            signals.append(f"{number} frames: {signal(arms[DEFAULT].report)}")
+        if {PLAIN, DEFAULT} <= arms.keys():
+            gains.append(f"{number} frames: {gain(arms[PLAIN], arms[DEFAULT])}")
     lines += [
         f"The virial of the forces is {found.ratio:.2f} ± {found.error:.2f} times what it should be, that of stretches "
         f"{found.stretch:.2f} ± {found.stretch_error:.2f}: {found.verdict}. {'; '.join(signals)}. Frames are taken "

@@ -184,9 +184,9 @@ def row(work: Work, measured: ForceCheck, found: list[Scores]) -> tuple[Any, ...
         len(model.beads),
         model.report["architecture"],
         spread([one.model.report["seconds"] / 60 for one in found], 2),
-        f"{measured.ratio:.2f} ± {measured.error:.2f} ({measured.verdict})",
+        virial(measured),
         f"{measured.stretch:.2f} ± {measured.stretch_error:.2f}",
-        virial(split(work.frames("recomputed"))[0]),
+        virial(measure_forces(split(work.frames("recomputed"))[0])),
         found[0].judges,
     ]
     cells += [with_ratio(found, name, lambda values: float(np.mean(list(values.values())))) for name in SETS]
@@ -229,9 +229,8 @@ def pair_rows(work: Work, found: list[Scores]) -> list[tuple[Any, ...]]:
     ]
 
 
-def virial(frames: Ensemble) -> str:
+def virial(found: ForceCheck) -> str:
     """The virial ratio, and whether the check lets the forces pass."""
-    found = measure_forces(frames)
     return f"{found.ratio:.2f} ± {found.error:.2f} ({found.verdict})"
 
 

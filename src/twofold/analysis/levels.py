@@ -88,20 +88,17 @@ def _basins(reference: Reference) -> list[Level]:
 
 
 def _populations(beads: Beads) -> list[Level]:
-    found = []
-    for residue, row in beads.torsions_named("phi").items():
-        rows = np.array([row])
-
-        def left(x: np.ndarray, rows: np.ndarray = rows) -> np.ndarray:
-            return observables.torsions(x, rows)[:, 0] > 0
-
-        def right(x: np.ndarray, left: Basin = left) -> np.ndarray:
-            return ~left(x)
+    def of(residue: int, row: tuple[int, ...]) -> tuple[Level, Level]:
+        def left(x: np.ndarray) -> np.ndarray:
+            return observables.torsions(x, np.array([row]))[:, 0] > 0
 
         label = residue_label(beads, residue)
-        found.append(_population(f"phi > 0, {label}", left, "Fraction of frames with 0 < phi < 180 degrees."))
-        found.append(_free_energy(f"phi > 0 over phi < 0, {label}", left, right))
-    return found
+        return (
+            _population(f"phi > 0, {label}", left, "Fraction of frames with 0 < phi < 180 degrees."),
+            _free_energy(f"phi > 0 over phi < 0, {label}", left, lambda x: ~left(x)),
+        )
+
+    return [level for residue, row in beads.torsions_named("phi").items() for level in of(residue, row)]
 
 
 def _population(name: str, inside: Basin, what: str) -> Level:
