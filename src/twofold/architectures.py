@@ -17,8 +17,9 @@ from twofold.chart import internal as internal_charts
 from twofold.chart.base import Chart
 from twofold.chart.cartesian import CartesianChart, cartesian_chart
 from twofold.chart.flat import flat_chart
-from twofold.chart.internal import internal_chart
-from twofold.chart.tree import NotATree, stiff_bonds, tree_of
+from twofold.chart.internal import InternalChart, internal_chart
+from twofold.chart.rings import turning_ring_bond
+from twofold.chart.tree import BeadTree, NotATree, stiff_bonds, tree_of
 from twofold.energy import (
     beadnet,
     contacts,
@@ -41,7 +42,7 @@ from twofold.energy.beadnet import build_beadnet
 from twofold.energy.contacts import excluded_volume
 from twofold.energy.experts import OVERLAP, Experts, PlainScore
 from twofold.energy.flat import FlatEnergy
-from twofold.energy.internal import InternalEnergy, chain_features, far_pairs
+from twofold.energy.internal import FAR, InternalEnergy, chain_features, far_pairs
 from twofold.energy.particles import ParticleEnergy, contacts_by_type
 from twofold.energy.sums import Sum
 from twofold.energy.transformer import TransformerSettings, build_transformer
@@ -75,14 +76,15 @@ class Built:
 def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     try:
         tree = tree_of(training.beads, training.positions)
+        chart = _chart_of(tree, training)
     except NotATree as error:
         raise UserError(f"{error}, which internal coordinates cannot describe", "a chain", "use cartesian") from error
-    chart = internal_chart(tree, training.positions, training.weights)
-    bonds = np.array([(tree.order[k], tree.order[tree.parent[k]]) for k in range(1, len(tree))])
-    pairs = far_pairs(bonds_apart(len(tree), bonds))
+    # the network sees what the tree leaves far apart, walls stand between what is: a ring may hold both ends of a pair
+    pairs = far_pairs(bonds_apart(len(tree), tree.bonds))
+    held = bonds_apart(len(tree), np.concatenate([tree.bonds, tree.closing]))[tuple(pairs.T)] < FAR
     distances = _distances(training.positions, pairs)
     inputs = chain_features(chart, pairs, distances[:: max(1, len(distances) // 10000)])
-    volume = excluded_volume(training.beads, pairs, distances)
+    volume = excluded_volume(training.beads, pairs, distances, ~held)
     small = len(tree) <= SMALL
     modest = small or training.effective_size < FEW
     width, depth = width or (64 if modest else 192), depth or (2 if modest else 3)
@@ -91,6 +93,15 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
     # are learned frame by frame: the held-out loss of a small chain rises there within minutes
     schedule = NoiseSchedule(0.25 if small else 0.1, 14.0)
     return Built("internal", reason, chart, energy, schedule, SMALL_CHAIN if small else CHAIN)
+
+
+def _chart_of(tree: BeadTree, training: Ensemble) -> InternalChart:
+    """Internal coordinates on a tree. Raises NotATree for a ring that is not stiff."""
+    chart = internal_chart(tree, training.positions, training.weights)
+    axis = turning_ring_bond(tree, chart)
+    if axis is not None:
+        raise NotATree(f"a ring turns about its bond of beads {axis[0] + 1} and {axis[1] + 1}")
+    return chart
 
 
 def _distances(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -154,15 +165,19 @@ def choose(training: Ensemble) -> tuple[str, str]:
         return "particles", "particles of a kind, because like ones may change places"
     try:
         tree = tree_of(training.beads, training.positions)
+        count = len(tree)
+        if count > LONGEST_CHAIN:
+            return "cartesian", f"Cartesian coordinates, because {count} beads are more than {LONGEST_CHAIN}"
+        compactness = _compactness(training)
+        if compactness < COMPACT:
+            why = f"because the chain is compact ({compactness:.2f} of a free chain)"
+            return "cartesian", f"Cartesian coordinates, {why}"
+        if len(tree.closing):
+            _chart_of(tree, training)
     except NotATree as error:
         return "cartesian", f"Cartesian coordinates, because {error}"
-    count = len(tree)
-    if count > LONGEST_CHAIN:
-        return "cartesian", f"Cartesian coordinates, because {count} beads are more than {LONGEST_CHAIN}"
-    compactness = _compactness(training)
-    if compactness < COMPACT:
-        return "cartesian", f"Cartesian coordinates, because the chain is compact ({compactness:.2f} of a free chain)"
-    return "internal", f"internal coordinates, because {count} beads form an open chain without rings"
+    what = f"an open chain with {len(tree.closing)} stiff ring(s)" if len(tree.closing) else "an open chain"
+    return "internal", f"internal coordinates, because {count} beads form {what}"
 
 
 def _compactness(training: Ensemble) -> float:

@@ -22,13 +22,15 @@ class BeadTree:
     `order[k]` is the bead placed k-th. All other arrays, indexed by place, hold places: `parent[k]` for the bond
     (k >= 1), `grand[k]` for the angle at the parent (k >= 2). The torsion of place k >= 3 is measured about the bond
     grand-parent, from the parent of `grand` if k is the first child of its parent (a proper torsion), else from its
-    first sibling `sibling[k]` (an improper one); `sibling[k]` is -1 for proper torsions.
+    first sibling `sibling[k]` (an improper one); `sibling[k]` is -1 for proper torsions. `closing` (rings, 2) holds the
+    bonds that the tree leaves out, as beads: each closes a ring.
     """
 
     order: np.ndarray
     parent: np.ndarray
     grand: np.ndarray
     sibling: np.ndarray
+    closing: np.ndarray
 
     def __len__(self) -> int:
         return len(self.order)
@@ -41,6 +43,11 @@ class BeadTree:
             matrix[place] = matrix[self.parent[place]]
             matrix[place, place] = 1.0
         return matrix
+
+    @property
+    def bonds(self) -> np.ndarray:
+        """Beads (beads - 1, 2) that the tree joins, the nearer to the root first."""
+        return np.stack([self.order[self.parent[1:]], self.order[1:]], axis=1)
 
 
 def _heights(order: list[int], parent: np.ndarray) -> np.ndarray:
@@ -55,7 +62,8 @@ def bead_tree(count: int, bonds: np.ndarray) -> BeadTree:
     """Tree of `count` beads from their bonds (bonds, 2).
 
     The root is one end of the longest path, so that it has a single neighbour; the children of a bead are placed with
-    the longest branch first. Raises NotATree for fewer than three beads, disconnected beads and rings.
+    the longest branch first. Rings are opened opposite to where the shortest paths from the root enter them. Raises
+    NotATree for fewer than three beads and disconnected ones.
     """
     lists = neighbours(count, bonds)
     if count < 3:
@@ -64,21 +72,24 @@ def bead_tree(count: int, bonds: np.ndarray) -> BeadTree:
     if len(reached) < count:
         missing = sorted(set(range(count)) - set(reached))
         raise NotATree(f"bead {missing[0] + 1} is not connected to bead 1 by bonds")
-    if len(bonds) > count - 1:
-        raise NotATree(f"{count} beads with {len(bonds)} bonds form {len(bonds) - count + 1} ring(s)")
     root = breadth_first(lists, reached[-1])[0][-1]
+    # the farthest bead holds nothing together: without all but one of its bonds the others stay connected
+    for other in lists[root][1:]:
+        lists[other].remove(root)
+    del lists[root][1:]
     breadth, parent = breadth_first(lists, root)
     heights = _heights(breadth, parent)
     order, stack = [], [root]
     while stack:
         bead = stack.pop()
         order.append(bead)
-        children = [other for other in lists[bead] if other != parent[bead]]
+        children = [other for other in lists[bead] if parent[other] == bead]
         stack.extend(sorted(children, key=lambda child: (heights[child], -child)))
-    return _places(order, parent)
+    closing = [(i, j) for i, j in np.asarray(bonds, int) if parent[i] != j and parent[j] != i]
+    return _places(order, parent, np.array(closing, int).reshape(-1, 2))
 
 
-def _places(order: list[int], parent: np.ndarray) -> BeadTree:
+def _places(order: list[int], parent: np.ndarray, closing: np.ndarray) -> BeadTree:
     place = {bead: k for k, bead in enumerate(order)}
     parents = np.array([place[parent[bead]] if parent[bead] >= 0 else -1 for bead in order])
     grands = np.array([parents[p] if p >= 0 else -1 for p in parents])
@@ -88,7 +99,7 @@ def _places(order: list[int], parent: np.ndarray) -> BeadTree:
         siblings[k] = first.setdefault(parents[k], k)
         if siblings[k] == k:
             siblings[k] = -1
-    return BeadTree(np.array(order), parents, grands, siblings)
+    return BeadTree(np.array(order), parents, grands, siblings, closing)
 
 
 def stiff_bonds(positions: np.ndarray, tolerance: float = 0.12) -> np.ndarray:

@@ -27,7 +27,7 @@ class Walls(Fixed):
     """Sums over the pairs of each class of `softplus((contact - d) / width)`, for each of `SOFTNESS`.
 
     contact: (pairs,) nm, the least distance of any pair of the class in the data. member: (pairs, classes), one where
-    the pair is of the class.
+    the pair is of the class; a pair of none has no wall.
     """
 
     contact: Array
@@ -54,10 +54,17 @@ class ExcludedVolume(eqx.Module):
         return jnp.sum(height.reshape(self.height.shape[:2]).T * self.walls(distances, sigma))
 
 
-def excluded_volume(beads: Beads, pairs: np.ndarray, distances: np.ndarray) -> ExcludedVolume:
-    """Walls for `pairs` (pairs, 2) from their distances (frames, pairs) in nm; those with equal names share one."""
-    classes = pair_classes(beads, pairs)
+def excluded_volume(
+    beads: Beads, pairs: np.ndarray, distances: np.ndarray, free: np.ndarray | None = None
+) -> ExcludedVolume:
+    """Walls for `pairs` (pairs, 2) from their distances (frames, pairs) in nm; those with equal names share one.
+
+    free: (pairs,) bool, which pairs have one; those that a ring holds near have none. All have unless it is given.
+    """
+    free = np.ones(len(pairs), bool) if free is None else free
+    classes = pair_classes(beads, pairs[free])
     kinds = int(classes.max(initial=-1)) + 1
-    closest = np.full(kinds, np.inf)
-    np.minimum.at(closest, classes, distances.min(axis=0))
-    return ExcludedVolume(Walls(jnp.asarray(closest[classes], jnp.float32), jnp.asarray(np.eye(kinds)[classes])))
+    closest, contact, member = np.full(kinds, np.inf), np.zeros(len(pairs)), np.zeros((len(pairs), kinds))
+    np.minimum.at(closest, classes, distances[:, free].min(axis=0))
+    contact[free], member[free] = closest[classes], np.eye(kinds)[classes]
+    return ExcludedVolume(Walls(jnp.asarray(contact, jnp.float32), jnp.asarray(member)))

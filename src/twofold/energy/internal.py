@@ -22,6 +22,9 @@ from twofold.energy.network import ResidualNetwork
 from twofold.fixed import Fixed
 from twofold.products import differences, product
 
+FAR = 4
+"""Bonds between two beads from which on nothing but torsions decides how near they are."""
+
 
 class ChainFeatures(Fixed):
     """Inputs of the network: stiff coordinates, harmonics of the torsions, distances of far pairs.
@@ -79,8 +82,8 @@ def torsion_orders(chart: InternalChart, harmonics: int) -> np.ndarray:
 
 
 def far_pairs(apart: np.ndarray) -> np.ndarray:
-    """Pairs (pairs, 2) four or more bonds apart; `apart` (beads, beads) is the number of bonds between beads."""
-    return np.argwhere(np.triu(apart >= 4))
+    """Pairs (pairs, 2) `FAR` or more bonds apart; `apart` (beads, beads) is the number of bonds between beads."""
+    return np.argwhere(np.triu(apart >= FAR))
 
 
 def chain_features(
