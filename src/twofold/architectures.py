@@ -176,8 +176,9 @@ def choose(training: Ensemble) -> tuple[str, str]:
             _chart_of(tree, training)
     except NotATree as error:
         return "cartesian", f"Cartesian coordinates, because {error}"
-    what = f"an open chain with {len(tree.closing)} stiff ring(s)" if len(tree.closing) else "an open chain"
-    return "internal", f"internal coordinates, because {count} beads form {what}"
+    rings = len(tree.closing)
+    stiff = f" with {rings} stiff ring{'s' if rings > 1 else ''}" if rings else ""
+    return "internal", f"internal coordinates, because {count} beads form an open chain{stiff}"
 
 
 def _compactness(training: Ensemble) -> float:

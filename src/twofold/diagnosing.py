@@ -208,7 +208,7 @@ def _diffusion(model: Model, training: Ensemble, held_out: Ensemble, frames: int
 
 def _basins(model: Model, training: Ensemble, held_out: Ensemble, seed: int) -> Findings:
     """Those whose populations `evaluate` compares, and of long chains the compact half, on training frames."""
-    top = min(model.schedule.largest, model.network.conservative_to)
+    top = model.largest_energy
     if not top > model.sigma_star:
         return Findings()
     levels = levels_of(model.beads, Reference(held_out, training, "training"))

@@ -27,7 +27,7 @@ def noised_energies(model: Model, reference: Ensemble) -> list[NoisedEnergy]:
     if "landscape" not in reference.source:
         return []
     landscape, found = LANDSCAPES[reference.source["landscape"]], []
-    top = _top(model)
+    top = model.largest_energy
     if landscape.dimension > 2 or top < model.sigma_star:
         return []
     length = float(getattr(model.chart, "length", 1.0))
@@ -44,7 +44,7 @@ def noised_energies(model: Model, reference: Ensemble) -> list[NoisedEnergy]:
 def residual_over_noise(model: Model, reference: Ensemble, seed: int = 0) -> Curve | None:
     """The Fokker-Planck residual over the levels that have an energy; None but of systems that are known and small."""
     known = {"landscape", "cluster"} & reference.source.keys()
-    smallest, top = model.schedule.smallest, _top(model)
+    smallest, top = model.schedule.smallest, model.largest_energy
     if not known or model.chart.dimension > EXACT or top <= smallest:
         return None
     part = reference.select(slice(None, None, max(1, -(-len(reference) // FRAMES))))
@@ -52,7 +52,3 @@ def residual_over_noise(model: Model, reference: Ensemble, seed: int = 0) -> Cur
     frames = Coordinates(x, part.weights, part.block)
     levels = np.geomspace(smallest, top, LEVELS)
     return residual_figure(residual_curve(model.network, model.chart, levels, frames, jax.random.key(seed)))
-
-
-def _top(model: Model) -> float:
-    return min(model.schedule.largest, model.network.conservative_to)

@@ -95,6 +95,11 @@ class Model:
     region: Region
     report: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def largest_energy(self) -> float:
+        """The largest level of noise that has an energy, units of the chart; above it there may be a plain score."""
+        return min(self.schedule.largest, self.network.conservative_to)
+
     def force_field(self, sigma: float | None = None, *, extrapolated: bool = False) -> CoarseForceField:
         """The force field at `sigma` (units of the chart), by default `sigma_star`.
 

@@ -202,7 +202,7 @@ def _field_notes(
 def _levels(model: Model, level: float, number: int, largest: float | None) -> list[float]:
     """Levels of a ladder, ascending from `level`, `number` of them above it. Raises UserError."""
     # where another kind of expert takes over, there is no energy left
-    top = min(model.schedule.largest, model.network.conservative_to)
+    top = model.largest_energy
     largest = min(LADDER * level, top) if largest is None else largest
     if not level < largest <= top:
         found = f"exchange up to sigma {largest:g}"
