@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import Folder, both_sets, command_line, fit_frames, header, publish, spread, table
+from common import Folder, both_sets, command_line, fit_frames, header, publish, spread, table, with_error
 
 from twofold import packaged
 from twofold.analysis.divergence import js_2d, total_variation
@@ -291,7 +291,7 @@ def floors(system: System) -> list[tuple[Any, ...]]:
             return system.population(part.positions[index], weights[index])
 
         value, error = jackknife(share, block_groups(part.block, len(part), BLOCKS))
-        cell = f"{value:.3g} ± {error:.1g}"
+        cell = with_error(value, error)
         label = "" if part is judges else said(weighted)
         rows.append((system.name, name, label, cell, "", f"{system.structure(part.positions, weights):.3g}", "", ""))
     return rows

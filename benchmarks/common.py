@@ -86,7 +86,12 @@ def spread(values: Sequence[float], digits: int = 4) -> str:
     mean = statistics.fmean(clean)
     if len(clean) < 2:
         return f"{mean:.{digits}g}"
-    return f"{mean:.{digits}g} ± {statistics.stdev(clean) / len(clean) ** 0.5:.1g}"
+    return with_error(mean, statistics.stdev(clean) / len(clean) ** 0.5, digits)
+
+
+def with_error(value: float, error: float, digits: int = 3) -> str:
+    """A value and its error in a cell."""
+    return f"{value:.{digits}g} ± {error:.1g}"
 
 
 def quantity(result: dict[str, Any], name: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from common import Folder, command_line, fit_once, header, publish, quantity, scored, table
+from common import Folder, command_line, fit_once, header, publish, quantity, scored, table, with_error
 from jaxtyping import Array
 
 from twofold.analysis.uncertainty import jackknife
@@ -94,11 +94,13 @@ def scores_by_labels(
                 out = folder / f"{name.replace(', ', '-').replace(' ', '-')}-{number}-{seed}"
                 models.append(fitted("lj13", out, number, seed, steps=updates, batch=batch, **labels))
             found[name] = np.mean([squared_errors(model, exact) for model in models], axis=0)
-            rows.append((number, name, *(plain(mean_error(column)) for column in found[name])))
+            rows.append((number, name, *(with_error(*mean_error(column)) for column in found[name])))
             print("\n".join(table(COLUMNS, rows)), flush=True)
-        rows.append((number, f"{DEFAULT}, less the best of the others", *(plain(one) for one in behind(found))))
+        rows.append((number, f"{DEFAULT}, less the best of the others", *(with_error(*one) for one in behind(found))))
         gains = {name: jackknife(ratio_of(found[name][0], found[DEFAULT][0]), GROUPS) for name in BEATEN}
-        said.append(f"{', '.join(f'{plain(gain)} ({name})' for name, gain in gains.items())} with {number} frames")
+        said.append(
+            f"{', '.join(f'{with_error(*gain)} ({name})' for name, gain in gains.items())} with {number} frames"
+        )
     own = ", ".join(f"{np.mean((one - other) ** 2) / 2 / np.mean(one * other):.1g}" for _, (one, other) in exact)
     return [
         f"LJ-13, {updates} updates of {batch} frames each. Mean square of the error of the score over that of the "
@@ -111,11 +113,6 @@ def scores_by_labels(
         f"At {LEVELS[0]} nm others have an error so many times that of the default mixture: {'; '.join(said)}.",
         "",
     ]
-
-
-def plain(value: tuple[float, float]) -> str:
-    """A value with its error."""
-    return f"{value[0]:.3g} ± {value[1]:.1g}"
 
 
 def mean_error(values: np.ndarray) -> tuple[float, float]:
