@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,8 +18,8 @@ from twofold.chart import internal as internal_charts
 from twofold.chart.base import Chart
 from twofold.chart.cartesian import CartesianChart, cartesian_chart
 from twofold.chart.flat import flat_chart
-from twofold.chart.internal import InternalChart, internal_chart
-from twofold.chart.rings import turning_ring_bond
+from twofold.chart.internal import InternalChart, internal_chart, loosening
+from twofold.chart.rings import closed_to
 from twofold.chart.tree import BeadTree, NotATree, stiff_bonds, tree_of
 from twofold.energy import (
     beadnet,
@@ -63,7 +64,11 @@ COMPACT = 0.75
 
 @dataclass(frozen=True)
 class Built:
-    """A chart and an untrained energy on it, with the noise and the recipe that suit them, and why they were chosen."""
+    """A chart and an untrained energy on it, with the noise and the recipe that suit them, and why they were chosen.
+
+    dynamics_to: the largest noise at which molecules are whole enough to be simulated. loosening: what turns normal
+    numbers (coordinates,) into the noise that training frames get beforehand, where the data are rigid.
+    """
 
     name: str
     reason: str
@@ -71,16 +76,19 @@ class Built:
     energy: Energy
     schedule: NoiseSchedule
     recipe: Recipe
+    dynamics_to: float = math.inf
+    loosening: np.ndarray | None = None
 
 
 def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     try:
         tree = tree_of(training.beads, training.positions)
-        chart = _chart_of(tree, training)
+        chart, closed = _chart_of(tree, training)
     except NotATree as error:
         raise UserError(f"{error}, which internal coordinates cannot describe", "a chain", "use cartesian") from error
     # the network sees what the tree leaves far apart, walls stand between what is: a ring may hold both ends of a pair
-    pairs = far_pairs(bonds_apart(len(tree), tree.bonds))
+    far = far_pairs(bonds_apart(len(tree), tree.bonds))
+    pairs = np.unique(np.concatenate([far, np.sort(tree.closing, axis=1)]), axis=0)
     held = bonds_apart(len(tree), np.concatenate([tree.bonds, tree.closing]))[tuple(pairs.T)] < FAR
     distances = _distances(training.positions, pairs)
     inputs = chain_features(chart, pairs, distances[:: max(1, len(distances) // 10000)])
@@ -91,17 +99,18 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
     energy = InternalEnergy.build(inputs, volume, key, width=width, depth=depth)
     # the largest noise makes torsions uniform; the smallest blurs them by 3.6 or 1.4 degrees. Below it few coordinates
     # are learned frame by frame: the held-out loss of a small chain rises there within minutes
-    schedule = NoiseSchedule(0.25 if small else 0.1, 14.0)
-    return Built("internal", reason, chart, energy, schedule, SMALL_CHAIN if small else CHAIN)
+    schedule = NoiseSchedule(min(0.25 if small else 0.1, closed / 2), 14.0)
+    loose = loosening(chart, training.positions, training.weights)
+    return Built("internal", reason, chart, energy, schedule, SMALL_CHAIN if small else CHAIN, closed, loose)
 
 
-def _chart_of(tree: BeadTree, training: Ensemble) -> InternalChart:
-    """Internal coordinates on a tree. Raises NotATree for a ring that is not stiff."""
+def _chart_of(tree: BeadTree, training: Ensemble) -> tuple[InternalChart, float]:
+    """Internal coordinates on a tree, and the noise up to which rings hold. Raises NotATree where none is."""
     chart = internal_chart(tree, training.positions, training.weights)
-    axis = turning_ring_bond(tree, chart)
-    if axis is not None:
-        raise NotATree(f"a ring turns about its bond of beads {axis[0] + 1} and {axis[1] + 1}")
-    return chart
+    closed = closed_to(tree, chart, training.positions)
+    if not closed:
+        raise NotATree("a ring turns about its bonds so far that little noise tears it open")
+    return chart, closed
 
 
 def _distances(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -186,11 +195,17 @@ def _compactness(training: Ensemble) -> float:
     bonds = training.beads.bonds if len(training.beads.bonds) else stiff_bonds(training.positions)
     frames = training.positions[:: max(1, len(training) // 1000)].astype(np.float64)
     squared = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1))
-    # a tree of free joints: <Rg^2> = b^2 sum over pairs of the bonds between them / N^2 (Kramers)
-    apart = bonds_apart(len(training.beads), bonds)
-    free = squared * apart.sum() / 2 / len(training.beads) ** 2
+    # free joints: <Rg^2> = b^2 tr L^+ / N with the Laplacian of the bonds (Kramers; Eichinger for rings)
+    free = squared * np.trace(np.linalg.pinv(_laplacian(len(training.beads), bonds))) / len(training.beads)
     centred = frames - frames.mean(1, keepdims=True)
     return float(np.sqrt(np.mean(np.sum(centred**2, (1, 2))) / len(training.beads) / free))
+
+
+def _laplacian(count: int, bonds: np.ndarray) -> np.ndarray:
+    matrix = np.zeros((count, count))
+    np.add.at(matrix, (bonds, bonds), 1.0)
+    np.add.at(matrix, (bonds, bonds[:, ::-1]), -1.0)
+    return matrix
 
 
 def build(

@@ -8,10 +8,19 @@ import pytest
 
 import synthetic
 from twofold.beads import Beads
-from twofold.chart.internal import TORSION_UNIT, ZMatrix, internal_chart, wrap_angle
+from twofold.chart.internal import (
+    RIGID_BOND,
+    TORSION_UNIT,
+    ZMatrix,
+    internal_chart,
+    loosening,
+    measure_frames,
+    wrap_angle,
+)
 from twofold.chart.noising import noised_positions
 from twofold.chart.tree import bead_tree
 from twofold.energy.rotations import random_rotations
+from twofold.training.loop import training_data
 
 MOLECULES = {
     "three": Beads.anonymous(3, bonds=[(0, 1), (1, 2)]),
@@ -197,3 +206,39 @@ def test_forces_become_the_score_of_the_coordinates(case):
         x = jnp.asarray(frame) @ turn.T + 0.3
         found = chart.scores_of(x, -jax.grad(of_positions)(x))
         np.testing.assert_allclose(found, -jax.grad(of_coordinates)(chart.encode(x)), rtol=2e-3, atol=2e-3)
+
+
+def rigid_chain():
+    """A chain whose bonds do not vary."""
+    beads = synthetic.dipeptide()
+    tree = synthetic.tree(beads)
+    lengths, angles, torsions = (
+        jnp.asarray(one, jnp.float32) for one in measure_frames(tree, synthetic.frames(beads, 2000))
+    )
+    return tree, np.asarray(jax.vmap(ZMatrix(tree).build)(jnp.full_like(lengths, 0.15), angles, torsions))
+
+
+def test_rigid_bonds_have_the_least_width_and_others_their_own():
+    tree, positions = rigid_chain()
+    chart = internal_chart(tree, positions, np.ones(len(positions)))
+    noised = noised_positions(chart, positions, 1.0, seed=0)
+    bonds, angles, _ = (one.std(axis=0) for one in measure_frames(tree, noised))
+    own = measure_frames(tree, positions)[1].std(axis=0)
+    np.testing.assert_allclose(bonds, RIGID_BOND, rtol=0.1)
+    np.testing.assert_allclose(angles, np.sqrt(2) * own, rtol=0.1)
+
+
+def test_training_frames_get_the_width_that_rigid_bonds_lack():
+    tree, positions = rigid_chain()
+    ones = np.ones(len(positions))
+    chart = internal_chart(tree, positions, ones)
+    data = training_data(chart, positions, ones, loosening=loosening(chart, positions, ones))
+    bonds, angles, torsions = measure_frames(tree, np.asarray(jax.vmap(chart.decode)(data.coordinates)))
+    np.testing.assert_allclose(bonds.std(axis=0), RIGID_BOND, rtol=0.1)
+    for found, own in zip((angles, torsions), measure_frames(tree, positions)[1:], strict=True):
+        np.testing.assert_allclose(found, own, atol=2e-3)
+
+
+def test_nothing_is_loosened_where_nothing_is_rigid(case):
+    _, positions, chart = case
+    assert loosening(chart, positions, np.ones(len(positions))) is None

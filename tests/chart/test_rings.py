@@ -10,9 +10,10 @@ from twofold.beads import Beads
 from twofold.bond_graph import bonds_apart
 from twofold.chart.internal import internal_chart
 from twofold.chart.noising import noised_positions
-from twofold.chart.rings import ring_bonds, turning_ring_bond
+from twofold.chart.rings import closed_to
 from twofold.chart.tree import bead_tree
 from twofold.ensemble import Ensemble
+from twofold.errors import UserError
 
 HEXAGON = [(k, (k + 1) % 6) for k in range(6)]
 WHEEL = Beads.anonymous(12, bonds=[*HEXAGON, *((k, k + 6) for k in range(6))])
@@ -35,20 +36,6 @@ def wheel():
 @pytest.fixture(scope="module")
 def chart(wheel):
     return internal_chart(bead_tree(12, WHEEL.bonds), wheel.positions, wheel.weights)
-
-
-@pytest.mark.parametrize(
-    ("count", "ring", "rest"),
-    [
-        (4, [(0, 1), (1, 2), (2, 3), (0, 3)], []),
-        (5, [(0, 1), (1, 2), (0, 2)], [(2, 3), (3, 4)]),
-        (10, [*((k, (k + 1) % 10) for k in range(10)), (0, 5)], []),
-        (8, [(0, 1), (1, 2), (0, 2), (5, 6), (6, 7), (5, 7)], [(2, 3), (3, 4), (4, 5)]),
-    ],
-    ids=["square", "triangle with a tail", "two that share a bond", "two on a handle"],
-)
-def test_bonds_of_rings(count, ring, rest):
-    assert ring_bonds(bead_tree(count, np.array([*ring, *rest]))) == {frozenset(bond) for bond in ring}
 
 
 def test_positions_come_back(wheel, chart):
@@ -86,18 +73,47 @@ def test_what_a_ring_holds_near_has_no_wall_but_is_seen(wheel):
     assert np.isfinite(built.energy.energy(None, built.chart.encode(jnp.asarray(wheel.positions[0])), jnp.float32(0.1)))
 
 
-def test_a_ring_that_turns_about_its_bonds_is_told(wheel):
-    """A crown that inverts: torsions of 55 degrees with either sign."""
+def puckered(height, number=2000, invert=False):
+    """Frames of six beads of a crown, `height` nm above and below its plane in turns; may be turned inside out."""
     turn = 2 * np.pi * np.arange(6) / 6
-    sign = np.random.default_rng(0).choice([-1, 1], (500, 1))
-    height = 0.025 * sign * np.array([1, -1, 1, -1, 1, -1])
-    crown = np.stack([np.tile(0.14 * np.cos(turn), (500, 1)), np.tile(0.14 * np.sin(turn), (500, 1)), height], axis=-1)
-    crown += np.random.default_rng(1).normal(0, 0.002, crown.shape)
-    ensemble = Ensemble.build(Beads.anonymous(6, bonds=HEXAGON), crown.astype(np.float32), 300.0)
-    tree = bead_tree(6, np.array(HEXAGON))
-    found = turning_ring_bond(tree, internal_chart(tree, ensemble.positions, ensemble.weights))
-    assert found is not None
-    assert frozenset(found) in {frozenset(bond) for bond in HEXAGON}
-    name, reason = choose(ensemble)
+    sign = np.random.default_rng(0).choice([-1, 1] if invert else [1], (number, 1))
+    flat = [np.tile(0.14 * one, (number, 1)) for one in (np.cos(turn), np.sin(turn))]
+    crown = np.stack([*flat, height * sign * (-1.0) ** np.arange(6)], axis=-1)
+    positions = (crown + np.random.default_rng(1).normal(0, 0.002, crown.shape)).astype(np.float32)
+    return Ensemble.build(Beads.anonymous(6, bonds=HEXAGON), positions, 300.0)
+
+
+def limit(ensemble):
+    tree = bead_tree(len(ensemble.beads), ensemble.beads.bonds)
+    return closed_to(tree, internal_chart(tree, ensemble.positions, ensemble.weights), ensemble.positions)
+
+
+def test_flat_rings_stay_closed_at_any_noise_that_simulations_have(wheel):
+    assert limit(wheel) > 0.3
+
+
+def test_a_ring_that_inverts_holds_less_noise_the_more_it_puckers():
+    limits = [limit(puckered(height, invert=True)) for height in (0.0, 0.008, 0.016, 0.03)]
+    assert limits == sorted(limits, reverse=True)
+    assert limits[0] > 0.3
+    assert limits[-1] == 0.0
+    assert limit(puckered(0.03)) > limits[-1]  # as long as it does not invert
+
+
+def test_noise_starts_where_the_ring_is_closed():
+    built = build("internal", puckered(0.016, invert=True), jax.random.key(0), width=8, depth=2)
+    assert 0 < built.dynamics_to < 0.25
+    assert built.schedule.smallest == pytest.approx(built.dynamics_to / 2)
+
+
+def test_a_ring_that_noise_tears_open_goes_to_cartesian_coordinates():
+    crown = puckered(0.03, invert=True)
+    name, reason = choose(crown)
     assert name == "cartesian"
-    assert "a ring turns about its bond of beads" in reason
+    assert "tears it open" in reason
+    with pytest.raises(UserError, match="tears it open"):
+        build("internal", crown, jax.random.key(0))
+
+
+def test_chains_have_no_limit(chain_ensemble):
+    assert limit(chain_ensemble) == np.inf

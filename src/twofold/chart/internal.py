@@ -27,8 +27,9 @@ STIFF_SPREAD = 0.4
 """Circular standard deviation in rad up to which a torsion may count as stiff."""
 STIFF_REACH = 1.6
 """Largest deviation from its mean in rad that a stiff torsion may have in any frame."""
-RIGID_BOND, RIGID_ANGLE = 2e-4, 2e-3
-"""Least widths in nm and rad: bonds held by constraints would else be stiffer than any time step can follow."""
+RIGID_BOND, RIGID_ANGLE = 1e-3, 1e-2
+"""Least widths in nm and rad: bonds held by constraints would else be stiffer than any time step can follow. The
+stiffest bonds without constraints are twice as wide at 300 K."""
 TORSION_UNIT = 0.25
 """Unit of soft torsions in rad: about the width of a basin, so that their scores are of order one like all others."""
 
@@ -244,10 +245,12 @@ def internal_chart(tree: BeadTree, positions: np.ndarray, weights: np.ndarray) -
     stiff, soft = np.flatnonzero(is_stiff), np.flatnonzero(~is_stiff)
     lines = np.concatenate([lengths, angles, centre[stiff] + deviation[:, stiff]], axis=1)
     mean = share @ lines
-    narrowest = np.where(np.arange(lines.shape[1]) < lengths.shape[1], RIGID_BOND, RIGID_ANGLE)
-    scale = np.maximum(np.sqrt(share @ (lines - mean) ** 2), narrowest)
+    variance = share @ (lines - mean) ** 2
+    scale = np.sqrt(variance + _missing(variance, lengths.shape[1]))
     standard = (lines - mean) / scale
-    values, vectors = np.linalg.eigh(standard.T @ (standard * share[:, None]))
+    covariance = standard.T @ (standard * share[:, None])
+    # rigid ones have unit width as well, the rest of it from the noise of `loosening`
+    values, vectors = np.linalg.eigh(covariance + np.diag(1.0 - np.diag(covariance)))
     values = np.maximum(values, 1e-5)
     root = vectors @ np.diag(values**0.5) @ vectors.T
     inverse_root = vectors @ np.diag(values**-0.5) @ vectors.T
@@ -259,3 +262,26 @@ def internal_chart(tree: BeadTree, positions: np.ndarray, weights: np.ndarray) -
         stiff=jnp.asarray(stiff),
         soft=jnp.asarray(soft),
     )
+
+
+def loosening(chart: InternalChart, positions: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+    """Matrix (coordinates, stiff) by which normal numbers give rigid bonds and angles their least width.
+
+    None where nothing is rigid. positions: (frames, beads, 3) nm, those that the chart was fitted to, with weights
+    (frames,).
+    """
+    share = np.asarray(weights, np.float64) / np.sum(weights)
+    coordinates = jax.jit(jax.vmap(chart.encode))(jnp.asarray(positions, jnp.float32))
+    deviation = np.asarray(coordinates[:, : chart.stiff_count], np.float64) @ np.asarray(chart.colouring, np.float64).T
+    missing = _missing(share @ deviation**2, positions.shape[1] - 1)
+    if not missing.any():
+        return None
+    lines = np.asarray(chart.whitening) * np.sqrt(missing)
+    return np.concatenate([lines, np.zeros((chart.soft_count, chart.stiff_count))]).astype(np.float32)
+
+
+def _missing(variance: np.ndarray, bonds: int) -> np.ndarray:
+    """What variances (coordinates,) of `bonds` bonds, then angles, lack of their least."""
+    least = np.where(np.arange(len(variance)) < bonds, RIGID_BOND, RIGID_ANGLE) ** 2
+    # measured in single precision, a coordinate of just the least width lacks nothing
+    return np.where(variance < 0.999 * least, least - variance, 0.0)

@@ -1,41 +1,47 @@
 """Rings in internal coordinates: the tree leaves one bond of each out, and whitening keeps it.
 
 In a stiff ring the length of the bond that closes it is, to first order, a sum of whitened coordinates of unit width,
-so that noise widens it like any other bond. In one that turns about its bonds it is not: noise would tear it open.
+so that little noise widens it like any other bond. The more a ring puckers or turns about its bonds, the less noise
+that is.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from twofold.chart.internal import InternalChart
+from twofold.chart.internal import RIGID_BOND, InternalChart
+from twofold.chart.noising import noised_positions
 from twofold.chart.tree import BeadTree
 
-
-def ring_bonds(tree: BeadTree) -> set[frozenset[int]]:
-    """The bonds that lie on a ring, as pairs of beads, with those that close it."""
-    above = {int(child): int(parent) for parent, child in tree.bonds}
-    found = set()
-    for first, second in tree.closing:
-        # the two ways to the root are the same from where they meet
-        ways = [{frozenset(step) for step in _way_up(int(end), above)} for end in (first, second)]
-        found |= {frozenset((int(first), int(second)))} | (ways[0] ^ ways[1])
-    return found
+LEVELS = np.geomspace(0.05, 1.6, 11)
+"""Levels of noise that are looked at."""
+WIDENING = 1.2
+"""Factor by which the bond that closes a ring may get wider than other bonds do."""
+FRAMES = 4000
+"""Frames that are looked at, spread over all."""
 
 
-def _way_up(bead: int, above: dict[int, int]) -> list[tuple[int, int]]:
-    steps = []
-    while bead in above:
-        steps.append((bead, above[bead]))
-        bead = above[bead]
-    return steps
+def closed_to(tree: BeadTree, chart: InternalChart, positions: np.ndarray) -> float:
+    """The largest of `LEVELS` up to which noise leaves all rings closed; 0 where none does, infinite where all do.
+
+    positions: (frames, beads, 3) nm.
+    """
+    if not len(tree.closing):
+        return math.inf
+    some = positions[:: max(1, -(-len(positions) // FRAMES))]
+    own = np.maximum(_widths(tree, some), RIGID_BOND)
+    closed = 0.0
+    for level in LEVELS:
+        wide = _widths(tree, noised_positions(chart, some, float(level), seed=0))
+        if np.max(wide / own) > WIDENING * math.sqrt(1.0 + level**2):
+            return closed
+        closed = float(level)
+    return math.inf
 
 
-def turning_ring_bond(tree: BeadTree, chart: InternalChart) -> tuple[int, int] | None:
-    """A bond of a ring (two beads) with a soft torsion about it; None where all rings are stiff."""
-    closed = ring_bonds(tree)
-    for place in np.asarray(chart.soft) + 3:
-        axis = int(tree.order[tree.grand[place]]), int(tree.order[tree.parent[place]])
-        if frozenset(axis) in closed:
-            return axis
-    return None
+def _widths(tree: BeadTree, positions: np.ndarray) -> np.ndarray:
+    """Standard deviations (rings,) of the lengths of closing bonds, nm."""
+    ends = positions[:, tree.closing].astype(np.float64)
+    return np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=-1).std(axis=0)

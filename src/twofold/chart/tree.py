@@ -61,9 +61,9 @@ def _heights(order: list[int], parent: np.ndarray) -> np.ndarray:
 def bead_tree(count: int, bonds: np.ndarray) -> BeadTree:
     """Tree of `count` beads from their bonds (bonds, 2).
 
-    The root is one end of the longest path, so that it has a single neighbour; the children of a bead are placed with
-    the longest branch first. Rings are opened opposite to where the shortest paths from the root enter them. Raises
-    NotATree for fewer than three beads and disconnected ones.
+    The root is a bead far from all others, and has a single neighbour in the tree; every other bead hangs on a shortest
+    path from there, which opens rings opposite to where it enters them. The children of a bead are placed with the
+    longest branch first. Raises NotATree for fewer than three beads and disconnected ones.
     """
     lists = neighbours(count, bonds)
     if count < 3:

@@ -239,7 +239,9 @@ class _Fit:
         self.progress(FitProgress("choosing the noise level", steps, steps))
         energy, chart = trainer.model(state.average), self.setup.built.chart
         whole = self.setup.built.schedule
-        schedule = NoiseSchedule(whole.smallest, min(whole.largest, energy.conservative_to))
+        schedule = NoiseSchedule(
+            whole.smallest, min(whole.largest, energy.conservative_to, self.setup.built.dynamics_to)
+        )
         scan = choose_noise_level(energy, chart, schedule, self.setup.unseen.coordinates, self.held_out.weights)
         if self.settings.stability < 2:
             seen = self.setup.data.coordinates

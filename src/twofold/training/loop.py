@@ -67,12 +67,17 @@ def training_data(
     weights: ArrayLike,
     forces: ArrayLike | None = None,
     energies: ArrayLike | None = None,
+    loosening: ArrayLike | None = None,
 ) -> TrainingData:
     """Encode frames (frames, beads, 3) in nm with weights (frames,), and forces in kT/nm if the chart knows how.
 
-    energies: (frames,) in kT, of positions.
+    energies: (frames,) in kT, of positions. loosening: (coordinates, k), what k normal numbers add to coordinates.
     """
     coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
+    if loosening is not None:
+        loosening = jnp.asarray(loosening)
+        normal = jax.random.normal(jax.random.key(len(coordinates)), (len(coordinates), loosening.shape[1]))
+        coordinates = coordinates + normal @ loosening.T
     # in double precision: sums of single ones would forget light frames beyond some ten million
     cumulative = np.cumsum(np.asarray(weights, np.float64))
     known = None if forces is None else _scores(chart, jnp.asarray(positions), jnp.asarray(forces))

@@ -65,6 +65,7 @@ def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key:
             part.weights,
             force_labels(part, settings.forces, settings.force_temperature),
             energy_labels(part, settings.energy_weight),
+            built.loosening,
         )
         for part in (training, held_out)
     )
