@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from twofold.architectures import BUILDERS, CLASSES, LONGEST_CHAIN, build, choose
+from twofold.architectures import BUILDERS, CLASSES, build
 from twofold.beads import Beads
+from twofold.choice import LONGEST_CHAIN, choose
 from twofold.energy.base import Energy
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError

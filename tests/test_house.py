@@ -11,7 +11,7 @@ ROOMS = (
     "files packaged run_folder",
     "chart noise energy",
     "objectives sampling simulation systems",
-    "recipes architectures model",
+    "recipes choice architectures model",
     "training",
     "analysis",
     "conditions",

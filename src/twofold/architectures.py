@@ -1,4 +1,4 @@
-"""The architectures by name, and which one suits a molecule."""
+"""The architectures by name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from twofold.chart import internal as internal_charts
 from twofold.chart.base import Chart
 from twofold.chart.cartesian import CartesianChart, cartesian_chart
 from twofold.chart.flat import flat_chart
-from twofold.chart.internal import InternalChart, internal_chart, loosening
-from twofold.chart.rings import closed_to
-from twofold.chart.tree import BeadTree, NotATree, stiff_bonds, tree_of
+from twofold.chart.internal import loosening
+from twofold.chart.rings import chart_and_limit
+from twofold.chart.tree import NotATree, tree_of
+from twofold.choice import choose
 from twofold.energy import (
     beadnet,
     contacts,
@@ -56,10 +57,6 @@ SMALL = 8
 """Molecules of up to so many beads get the small network."""
 FEW = 3000
 """Independent frames below which a chain of any length gets the small network: a large one learns them by heart."""
-LONGEST_CHAIN = 40
-"""Beads up to which a chain is noised in internal coordinates: an error in one torsion moves everything beyond it."""
-COMPACT = 0.75
-"""Radius of gyration over that of a chain of free joints, below which a chain counts as compact."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class Built:
 def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int | None, reason: str) -> Built:
     try:
         tree = tree_of(training.beads, training.positions)
-        chart, closed = _chart_of(tree, training)
+        chart, closed = chart_and_limit(tree, training.positions, training.weights)
     except NotATree as error:
         raise UserError(f"{error}, which internal coordinates cannot describe", "a chain", "use cartesian") from error
     # the network sees what the tree leaves far apart, walls stand between what is: a ring may hold both ends of a pair
@@ -102,15 +99,6 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
     schedule = NoiseSchedule(min(0.25 if small else 0.1, closed / 2), 14.0)
     loose = loosening(chart, training.positions, training.weights)
     return Built("internal", reason, chart, energy, schedule, SMALL_CHAIN if small else CHAIN, closed, loose)
-
-
-def _chart_of(tree: BeadTree, training: Ensemble) -> tuple[InternalChart, float]:
-    """Internal coordinates on a tree, and the noise up to which rings hold. Raises NotATree where none is."""
-    chart = internal_chart(tree, training.positions, training.weights)
-    closed = closed_to(tree, chart, training.positions)
-    if not closed:
-        raise NotATree("a ring turns about its bonds so far that little noise tears it open")
-    return chart, closed
 
 
 def _distances(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -164,48 +152,6 @@ BUILDERS: dict[str, Callable[[Ensemble, PRNGKeyArray, int | None, int | None, st
     "transformer": _transformer,
     "particles": _particles,
 }
-
-
-def choose(training: Ensemble) -> tuple[str, str]:
-    """Name of the architecture for a molecule and one sentence that says why."""
-    if "coordinates" in training.source:
-        return "flat", "all coordinates as they are, because they are those of a particle in an external potential"
-    if "cluster" in training.source:
-        return "particles", "particles of a kind, because like ones may change places"
-    try:
-        tree = tree_of(training.beads, training.positions)
-        count = len(tree)
-        if count > LONGEST_CHAIN:
-            return "cartesian", f"Cartesian coordinates, because {count} beads are more than {LONGEST_CHAIN}"
-        compactness = _compactness(training)
-        if compactness < COMPACT:
-            why = f"because the chain is compact ({compactness:.2f} of a free chain)"
-            return "cartesian", f"Cartesian coordinates, {why}"
-        if len(tree.closing):
-            _chart_of(tree, training)
-    except NotATree as error:
-        return "cartesian", f"Cartesian coordinates, because {error}"
-    rings = len(tree.closing)
-    stiff = f" with {rings} stiff ring{'s' if rings > 1 else ''}" if rings else ""
-    return "internal", f"internal coordinates, because {count} beads form an open chain{stiff}"
-
-
-def _compactness(training: Ensemble) -> float:
-    """Radius of gyration over the one that the bonds' lengths would give with free joints (Flory)."""
-    bonds = training.beads.bonds if len(training.beads.bonds) else stiff_bonds(training.positions)
-    frames = training.positions[:: max(1, len(training) // 1000)].astype(np.float64)
-    squared = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1))
-    # free joints: <Rg^2> = b^2 tr L^+ / N with the Laplacian of the bonds (Kramers; Eichinger for rings)
-    free = squared * np.trace(np.linalg.pinv(_laplacian(len(training.beads), bonds))) / len(training.beads)
-    centred = frames - frames.mean(1, keepdims=True)
-    return float(np.sqrt(np.mean(np.sum(centred**2, (1, 2))) / len(training.beads) / free))
-
-
-def _laplacian(count: int, bonds: np.ndarray) -> np.ndarray:
-    matrix = np.zeros((count, count))
-    np.add.at(matrix, (bonds, bonds), 1.0)
-    np.add.at(matrix, (bonds, bonds[:, ::-1]), -1.0)
-    return matrix
 
 
 def build(
@@ -305,4 +251,4 @@ def _classes() -> dict[str, type]:
 CLASSES = _classes()
 """The modules that a stored model may hold."""
 
-__all__ = ["BUILDERS", "CLASSES", "Built", "beside", "build", "choose", "with_experts"]
+__all__ = ["BUILDERS", "CLASSES", "Built", "beside", "build", "with_experts"]

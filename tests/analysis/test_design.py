@@ -176,3 +176,14 @@ def test_weighted_frames_count_by_their_weights():
     half = replace(one, weights=one.weights[::2], groups=one.groups[::2], bins=one.bins[::2])
     fewer = design.Clusters(clusters.labels[::2], clusters.follows)
     assert metric.worth(some, clusters) == pytest.approx(metric.worth(half, fewer))
+
+
+@pytest.mark.parametrize(("rigid", "expected"), [(0.0, 99.0), (1e-3, 0.0)])
+def test_widths_of_rigid_bonds_count_as_the_least(rigid, expected):
+    """A model gives a bond of constant length the least width that it has for bonds, which is no error of its."""
+    metric, normal = metrics.width_change(rigid), np.random.default_rng(0).standard_normal((4000, 1))
+    model, reference = (
+        metric.part(0.15 + width * normal, np.ones(4000), np.zeros(4000, int)).totals().sum(axis=0)
+        for width in (1e-3, 1e-5)
+    )
+    assert metric.statistic(model, reference) == pytest.approx(expected, rel=0.05, abs=0.03)

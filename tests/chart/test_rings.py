@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twofold.architectures import build, choose
+from twofold.architectures import build
 from twofold.beads import Beads
 from twofold.bond_graph import bonds_apart
 from twofold.chart.internal import internal_chart
 from twofold.chart.noising import noised_positions
 from twofold.chart.rings import closed_to
 from twofold.chart.tree import bead_tree
+from twofold.choice import choose
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 

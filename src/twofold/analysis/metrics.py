@@ -106,13 +106,13 @@ def mean_shift(unit: str) -> Metric:
     )
 
 
-def width_change() -> Metric:
-    """Largest relative difference of standard deviations over the columns."""
+def width_change(rigid: float = 0.0) -> Metric:
+    """Largest relative difference of standard deviations over the columns; widths up to `rigid` count as that."""
     return Metric(
         "width",
         "",
         _moment_part,
-        lambda p, q: np.abs(widths(p) / widths(q) - 1.0).max(),
+        lambda p, q: np.abs(np.maximum(widths(p), rigid) / np.maximum(widths(q), rigid) - 1.0).max(),
         design.width_size,
         moments=True,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twofold.analysis import graph, metrics, observables
+from twofold.chart.internal import RIGID_ANGLE, RIGID_BOND
 from twofold.systems.clusters import CLUSTERS
 
 if TYPE_CHECKING:
@@ -135,7 +136,11 @@ def _stiff(beads: Beads) -> list[Observable]:
                 "geometry",
                 bead_labels(beads, beads.bonds),
                 lambda x: observables.distances(x, beads.bonds),
-                lambda ref: (metrics.line_wasserstein(ref, "nm"), metrics.mean_shift("nm"), metrics.width_change()),
+                lambda ref: (
+                    metrics.line_wasserstein(ref, "nm"),
+                    metrics.mean_shift("nm"),
+                    metrics.width_change(RIGID_BOND),
+                ),
                 key=True,
                 help="Bond lengths: distance of the distributions, largest shift of a mean, largest change of a width.",
             )
@@ -148,7 +153,7 @@ def _stiff(beads: Beads) -> list[Observable]:
                 "geometry",
                 bead_labels(beads, triples),
                 lambda x: observables.angles(x, triples),
-                lambda ref: (metrics.line_js(ref), metrics.mean_shift("rad"), metrics.width_change()),
+                lambda ref: (metrics.line_js(ref), metrics.mean_shift("rad"), metrics.width_change(RIGID_ANGLE)),
                 help="Angles between bonds.",
             )
         )

@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from twofold.chart.internal import RIGID_BOND, InternalChart
+from twofold.chart.internal import RIGID_BOND, InternalChart, internal_chart
 from twofold.chart.noising import noised_positions
-from twofold.chart.tree import BeadTree
+from twofold.chart.tree import BeadTree, NotATree
 
 LEVELS = np.geomspace(0.05, 1.6, 11)
 """Levels of noise that are looked at."""
@@ -21,6 +21,18 @@ WIDENING = 1.2
 """Factor by which the bond that closes a ring may get wider than other bonds do."""
 FRAMES = 4000
 """Frames that are looked at, spread over all."""
+
+
+def chart_and_limit(tree: BeadTree, positions: np.ndarray, weights: np.ndarray) -> tuple[InternalChart, float]:
+    """Internal coordinates on a tree, and the noise up to which rings hold, from frames (frames, beads, 3) in nm.
+
+    weights: (frames,). Raises NotATree for a ring that holds no noise.
+    """
+    chart = internal_chart(tree, positions, weights)
+    closed = closed_to(tree, chart, positions)
+    if not closed:
+        raise NotATree("a ring turns about its bonds so far that little noise tears it open")
+    return chart, closed
 
 
 def closed_to(tree: BeadTree, chart: InternalChart, positions: np.ndarray) -> float:
