@@ -34,8 +34,8 @@ def choose(training: Ensemble) -> tuple[str, str]:
     except NotATree as error:
         return "cartesian", f"Cartesian coordinates, because {error}"
     rings = len(tree.closing)
-    stiff = f" with {rings} stiff ring{'s' if rings > 1 else ''}" if rings else ""
-    return "internal", f"internal coordinates, because {count} beads form an open chain{stiff}"
+    what = f"molecule with {rings} stiff ring{'s' if rings > 1 else ''}" if rings else "chain without rings"
+    return "internal", f"internal coordinates, because {count} beads form an open {what}"
 
 
 def _compactness(training: Ensemble) -> float:
