@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from twofold.architectures import BUILDERS, CLASSES, build
+from twofold.architectures import BUILDERS, CLASSES, FEW, build
 from twofold.beads import Beads
 from twofold.choice import LONGEST_CHAIN, choose
 from twofold.energy.base import Energy
@@ -65,6 +65,15 @@ def test_auto_builds_the_chosen_one_and_says_why(chain_ensemble):
     assert isinstance(built.energy, Energy)
     assert 0 < built.schedule.smallest < built.schedule.largest
     assert built.chart.dimension == 9
+
+
+def test_few_frames_of_a_chain_are_held_back_more():
+    """A chain above eight beads has the small network and twice the weight decay until there are frames enough."""
+    few = walk(12)
+    copies = -(-2 * FEW // len(few))
+    many = Ensemble.build(few.beads, np.tile(few.positions, (copies, 1, 1)), 300.0)
+    recipes = [build("internal", one, jax.random.key(0), depth=2).recipe for one in (few, many)]
+    assert recipes[0].weight_decay == 2 * recipes[1].weight_decay
 
 
 def test_seeds_decide_the_network(chain_ensemble):

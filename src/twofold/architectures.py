@@ -51,7 +51,7 @@ from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.noise import VIEWS, NoiseSchedule, TimeSchedule
-from twofold.recipes import CARTESIAN, CHAIN, LANDSCAPE, MANY, PARTICLES, PUBLISHED, SMALL_CHAIN, Recipe
+from twofold.recipes import CARTESIAN, CHAIN, CHAIN_OF_FEW, LANDSCAPE, MANY, PARTICLES, PUBLISHED, SMALL_CHAIN, Recipe
 
 SMALL = 8
 """Molecules of up to so many beads get the small network."""
@@ -98,7 +98,8 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
     # are learned frame by frame: the held-out loss of a small chain rises there within minutes
     schedule = NoiseSchedule(min(0.25 if small else 0.1, closed / 2), 14.0)
     loose = loosening(chart, training.positions, training.weights)
-    return Built("internal", reason, chart, energy, schedule, SMALL_CHAIN if small else CHAIN, closed, loose)
+    recipe = SMALL_CHAIN if small else CHAIN_OF_FEW if modest else CHAIN
+    return Built("internal", reason, chart, energy, schedule, recipe, closed, loose)
 
 
 def _distances(positions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
