@@ -270,12 +270,13 @@ def loosening(chart: InternalChart, positions: np.ndarray, weights: np.ndarray) 
     None where nothing is rigid. positions: (frames, beads, 3) nm, those that the chart was fitted to, with weights
     (frames,).
     """
+    colouring, bonds = np.asarray(chart.colouring, np.float64), positions.shape[1] - 1
+    if not _missing(0.99 * np.sum(colouring**2, axis=1), bonds).any():
+        return None
     share = np.asarray(weights, np.float64) / np.sum(weights)
     coordinates = jax.jit(jax.vmap(chart.encode))(jnp.asarray(positions, jnp.float32))
-    deviation = np.asarray(coordinates[:, : chart.stiff_count], np.float64) @ np.asarray(chart.colouring, np.float64).T
-    missing = _missing(share @ deviation**2, positions.shape[1] - 1)
-    if not missing.any():
-        return None
+    deviation = np.asarray(coordinates[:, : chart.stiff_count], np.float64) @ colouring.T
+    missing = _missing(share @ deviation**2, bonds)
     lines = np.asarray(chart.whitening) * np.sqrt(missing)
     return np.concatenate([lines, np.zeros((chart.soft_count, chart.stiff_count))]).astype(np.float32)
 

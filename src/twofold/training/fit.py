@@ -239,9 +239,9 @@ class _Fit:
         self.progress(FitProgress("choosing the noise level", steps, steps))
         energy, chart = trainer.model(state.average), self.setup.built.chart
         whole = self.setup.built.schedule
-        schedule = NoiseSchedule(
-            whole.smallest, min(whole.largest, energy.conservative_to, self.setup.built.dynamics_to)
-        )
+        # where a user starts above what rings hold, there is one level to choose from
+        largest = max(whole.smallest, min(whole.largest, energy.conservative_to, self.setup.built.dynamics_to))
+        schedule = NoiseSchedule(whole.smallest, largest)
         scan = choose_noise_level(energy, chart, schedule, self.setup.unseen.coordinates, self.held_out.weights)
         if self.settings.stability < 2:
             seen = self.setup.data.coordinates
