@@ -29,9 +29,10 @@ FAR = 4
 class ChainFeatures(Fixed):
     """Inputs of the network: stiff coordinates, harmonics of the torsions, distances of far pairs.
 
-    None is larger than order one at any noise level. A harmonic of order k is damped by `exp(-k^2 blur^2 / 2)`, `blur`
-    the noise of a torsion in rad, the factor by which noise damps its mean; distances are faded out where that noise
-    exceeds `fade`.
+    Coordinates and harmonics are of order one at any noise level; distances, in units of their width in the data, reach
+    tens where noise turns torsions by a quarter to half a radian. A harmonic of order k is damped by
+    `exp(-k^2 blur^2 / 2)`, `blur` the noise of a torsion in rad, the factor by which noise damps its mean; distances
+    are faded out where that noise exceeds `fade`.
     """
 
     chart: InternalChart
