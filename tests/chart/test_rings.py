@@ -1,4 +1,4 @@
-"""Rings in internal coordinates: their bonds, what noise does to the one that closes them, which are too loose."""
+"""Rings in internal coordinates: what noise does to the bonds that close them, and which are too loose."""
 
 import jax
 import jax.numpy as jnp

@@ -271,6 +271,7 @@ def loosening(chart: InternalChart, positions: np.ndarray, weights: np.ndarray) 
     (frames,).
     """
     colouring, bonds = np.asarray(chart.colouring, np.float64), positions.shape[1] - 1
+    # the chart tells whether any coordinate has just its least width, which spares most data the work below
     if not _missing(0.99 * np.sum(colouring**2, axis=1), bonds).any():
         return None
     share = np.asarray(weights, np.float64) / np.sum(weights)

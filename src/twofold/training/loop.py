@@ -76,6 +76,7 @@ def training_data(
     coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
     if loosening is not None:
         loosening = jnp.asarray(loosening)
+        # the same at every resume, since frames of a run are the same
         normal = jax.random.normal(jax.random.key(len(coordinates)), (len(coordinates), loosening.shape[1]))
         coordinates = coordinates + normal @ loosening.T
     # in double precision: sums of single ones would forget light frames beyond some ten million
