@@ -192,10 +192,10 @@ def read_summary(simulation: Path) -> dict[str, Any]:
     return json.loads(simulation.with_suffix(".json").read_text(encoding="utf-8"))
 
 
-def freed(model: Model, simulation: Path) -> np.ndarray:
-    """Frames of a simulation without the blur of its noise."""
+def freed(model: Model, simulation: Path, skip_ps: float = 0.0) -> np.ndarray:
+    """Frames of a simulation after `skip_ps`, without the blur of its noise."""
     files, head = simulated_with(model, simulation)
-    return deblurred(model, record_ensemble(files.record).positions, head.notes)
+    return deblurred(model, record_ensemble(files.record, skip_ps=skip_ps).positions, head.notes)
 
 
 def both_sets(
@@ -206,16 +206,17 @@ def both_sets(
     seed: int,
     simulation: dict[str, Any],
     sampling: dict[str, Any] | None = None,
+    skip_ps: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Samples, frames of a simulation without its noise (None where there are none), and how many replicas were stable.
 
-    What is in the folder is not made again.
+    What is in the folder is not made again. skip_ps: of the simulation, in which it forgets where it began.
     """
     drawn, moved = folder / "samples.dcd", folder / "simulation.dcd"
     sample_once(model, drawn, samples, seed=seed, **sampling or {})
     simulate_once(model, moved, seed=seed, **simulation)
     summary = read_summary(moved)
-    frames = freed(model, moved) if moved.is_file() else None
+    frames = freed(model, moved, skip_ps) if moved.is_file() else None
     return read_positions(drawn, model.beads), frames, f"{summary['stable']}/{summary['replicas']}"
 
 
