@@ -1,7 +1,9 @@
 """Forces as labels of a fit: their size by type, and a fit that uses them."""
 
 import dataclasses
+import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from twofold.training.labels import (
     noise_budget,
     principal_squares,
 )
+from twofold.training.settings import TrainingSettings
+from twofold.training.setup import set_up
 from twofold.units import thermal_energy
 
 
@@ -157,6 +161,57 @@ def test_principal_squares_of_a_known_covariance():
     project = np.eye(3) - 1 / 3
     expected = project @ np.diag([1.0, 1.0, 4.0]) @ project
     np.testing.assert_allclose((directions * values.T) @ directions.T, expected, atol=0.05)
+
+
+def uneven(types):
+    """Forces without a mean, correlated and stronger from bead to bead, which like beads show in few frames only."""
+    rng = np.random.default_rng(8)
+    scores = rng.standard_normal((500, len(types), 3)) @ np.diag([1.0, 1.5, 1.0])
+    scores += 0.5 * np.roll(scores, 1, axis=1) * np.arange(1, len(types) + 1)[:, None]
+    return jnp.asarray(scores - scores.mean(1, keepdims=True), jnp.float32), rng.uniform(0.5, 1.5, len(scores))
+
+
+def test_matrix_of_like_beads_keeps_their_exchange():
+    types = ["A", "B", "A", "C", "B", "A"]
+    scores, weights = uneven(types)
+    matrix = {}
+    for name, alike in (("as they are", None), ("alike", types)):
+        squares, directions = principal_squares(scores, weights, alike)
+        matrix[name] = np.asarray((directions * squares.T) @ directions.T)
+    swapped = np.array([2, 4, 5, 3, 1, 0])
+    moved, directions = principal_squares(scores[:, swapped], weights, types)
+    np.testing.assert_allclose((directions * moved.T) @ directions.T, matrix["alike"], atol=1e-4)
+    for level in (0.1, 1.0):
+        share = {name: np.linalg.inv(np.eye(6) + level**2 * one) for name, one in matrix.items()}
+        apart = {name: np.abs(one[swapped][:, swapped] - one).max() for name, one in share.items()}
+        assert apart["alike"] < 1e-5 < 1e-3 < apart["as they are"]
+    # by hand: the mean over all exchanges, drawn by three types to the mean of the eigenvalues
+    moments = np.einsum("f,fia,fja->ij", weights / weights.sum(), scores, scores) / 3
+    changes = [np.array([*a, *b]) for a in itertools.permutations([0, 2, 5]) for b in ([1, 4], [4, 1])]
+    order = np.argsort([0, 2, 5, 1, 4, 3])
+    mean = np.mean([moments[np.ix_(p, p)] for p in (np.append(one, 3)[order] for one in changes)], axis=0)
+    doubt = 3 / (3 + 3 * weights.sum() ** 2 / np.sum(weights**2))
+    expected = (1 - doubt) * mean + doubt * np.trace(mean) / 6 * np.eye(6)
+    np.testing.assert_allclose(matrix["alike"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_matrix_of_particles_all_alike_is_the_number_beside_their_mean():
+    scores, weights = uneven(["X"] * 5)
+    beads = Beads.from_dict(Beads.anonymous(5).to_dict() | {"types": ["X"] * 5})
+    number = mean_squares(cartesian_chart(np.asarray(scores)), beads, scores, weights)
+    squares, directions = principal_squares(scores, weights, beads.types)
+    np.testing.assert_allclose(np.abs(directions[:, 0]), 5**-0.5, rtol=1e-5)
+    np.testing.assert_allclose(squares[1:], number[1:], rtol=1e-3)
+    assert float(squares[0, 0]) < 1e-3 * float(number[0, 0])
+
+
+def test_only_an_energy_of_like_beads_has_their_matrix(cluster):
+    def squares(architecture):
+        asked = TrainingSettings(architecture=architecture, force_mixture="matrix", width=4, depth=1)
+        return np.asarray(set_up(cluster, cluster, asked, jax.random.key(0)).squares[0])[1:]
+
+    assert np.ptp(squares("particles")) < 1e-5 * squares("particles").max()
+    assert np.ptp(squares("cartesian")) > 1e-2 * squares("cartesian").max()
 
 
 @pytest.mark.slow

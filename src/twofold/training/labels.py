@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,22 +70,43 @@ def mean_squares(chart: Chart, beads: Beads, scores: jax.Array, weights: np.ndar
     return jnp.asarray(by_type[:, None], jnp.float32)
 
 
-def principal_squares(scores: jax.Array, weights: np.ndarray) -> tuple[jax.Array, jax.Array]:
+def principal_squares(
+    scores: jax.Array, weights: np.ndarray, alike: Sequence[str] | None = None
+) -> tuple[jax.Array, jax.Array]:
     """J as a matrix: its eigenvalues, in a shape that multiplies coordinates, and its eigenvectors in columns.
 
-    Of coordinates, or of beads alike for every direction of space, since orientation is free. Eigenvalues are drawn to
-    their mean by as much as p of them are uncertain from n frames, p / (n + p): in directions that few frames have not
-    seen, forces would be taken for certain.
+    Of coordinates, or of beads alike for every direction of space, since orientation is free. alike: types (beads,) of
+    an energy in which beads of one type may change places; J is then the mean over all such exchanges, without which
+    the labels of like beads would differ. Where all are alike, every direction but that of the common mean, which has
+    neither force nor noise, has the number of `mean_squares`.
+
+    Eigenvalues are drawn to their mean by as much as p of them are uncertain from n frames, p / (n + p), with a p of
+    one for each type where beads are alike: in directions that few frames have not seen, forces would be taken for
+    certain.
     """
     share = np.asarray(weights, np.float64) / np.sum(weights)
     values = np.asarray(scores, np.float64)
     axes = values[None] if values.ndim == 2 else _moving(values)
-    moments = sum(axis.T @ (share[:, None] * axis) for axis in axes) / len(axes)
-    squares, directions = np.linalg.eigh(moments)
-    doubt = len(squares) / (len(squares) + len(axes) / np.sum(share**2))
+    moments = np.mean([axis.T @ (share[:, None] * axis) for axis in axes], axis=0)
+    squares, directions = np.linalg.eigh(moments if alike is None else _exchanged(moments, alike))
+    unknown = len(squares if alike is None else set(alike))
+    doubt = unknown / (unknown + len(axes) / np.sum(share**2))
     squares = (1.0 - doubt) * np.maximum(squares, 0.0) + doubt * np.mean(squares)
     shaped = squares if values.ndim == 2 else squares[:, None]
     return jnp.asarray(shaped, jnp.float32), jnp.asarray(directions, jnp.float32)
+
+
+def _exchanged(moments: np.ndarray, types: Sequence[str]) -> np.ndarray:
+    """The mean of `moments` (beads, beads) over all exchanges of beads of one type.
+
+    One number for each type on the diagonal, and one for each two types, or two beads of one, beside it.
+    """
+    member = (np.array(types)[:, None] == np.unique(types)).astype(np.float64)
+    count, own = member.sum(axis=0), np.diag(moments)
+    pairs = np.maximum(np.outer(count, count) - np.diag(count), 1.0)  # of a type with one bead there are none
+    between = member @ (member.T @ (moments - np.diag(own)) @ member / pairs) @ member.T
+    np.fill_diagonal(between, member @ (own @ member / count))
+    return between
 
 
 def labels_of(variance: jax.Array | None, use: ForceUse = "auto") -> str:

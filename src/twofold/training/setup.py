@@ -155,7 +155,8 @@ def _squares(
     if data.scores is None:
         return None, None
     if settings.force_mixture == "matrix":
-        return principal_squares(data.scores, training.weights)
+        alike = training.beads.types if built.energy.like_beads else None
+        return principal_squares(data.scores, training.weights, alike)
     return mean_squares(built.chart, training.beads, data.scores, training.weights), None
 
 
