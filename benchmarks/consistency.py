@@ -35,6 +35,7 @@ from common import (
     scored,
     spread,
     table,
+    with_error,
 )
 
 from twofold.analysis.observables import torsions
@@ -114,21 +115,21 @@ SYSTEMS: dict[str, System] = {
         100_000, 20_000, 100_000, 100, 250.0, 0.25, 5.0, 100, "x/y",
         ("population of basin upper", "population of basin lower"), (0.34, 6.1), 1.0,
         {
-            "Diffusion": ("0.0122", "0.0448", "0.111", "0.504"),
-            "Mixture": ("0.0109", "0.0254", "0.097", "0.247"),
-            "Fokker-Planck": ("0.0130", "0.0166", "0.122", "0.163"),
-            "Both": ("0.0110", "0.0108", "0.098", "0.099"),
+            "Diffusion": ("0.0122 ± 0.0013", "0.0448 ± 0.0125", "0.111 ± 0.006", "0.504 ± 0.150"),
+            "Mixture": ("0.0109 ± 0.0007", "0.0254 ± 0.0109", "0.097 ± 0.004", "0.247 ± 0.113"),
+            "Fokker-Planck": ("0.0130 ± 0.0010", "0.0166 ± 0.0009", "0.122 ± 0.006", "0.163 ± 0.008"),
+            "Both": ("0.0110 ± 0.0007", "0.0108 ± 0.0008", "0.098 ± 0.003", "0.099 ± 0.004"),
         },
     ),
     "ala2": System(
         0, 10_000, 20_000, 200, 100.0, 0.5, None, 64, "phi/psi ALA2",
         ("population of phi > 0, ALA2", ""), (0.6, 2.5), 0.5,
         {
-            "Diffusion": ("0.0081", "0.0695", "0.095", "1.047"),
-            "Two For One": ("0.0081", "0.0158", "0.098", "0.206"),
-            "Mixture": ("0.0080", "0.0353", "0.092", "0.388"),
-            "Fokker-Planck": ("0.0084", "0.0088", "0.098", "0.105"),
-            "Both": ("0.0079", "0.0086", "0.089", "0.099"),
+            "Diffusion": ("0.0081 ± 0.0003", "0.0695 ± 0.0517", "0.095 ± 0.003", "1.047 ± 0.924"),
+            "Two For One": ("0.0081 ± 0.0003", "0.0158 ± 0.0002", "0.098 ± 0.006", "0.206 ± 0.004"),
+            "Mixture": ("0.0080 ± 0.0004", "0.0353 ± 0.0117", "0.092 ± 0.007", "0.388 ± 0.109"),
+            "Fokker-Planck": ("0.0084 ± 0.0002", "0.0088 ± 0.0006", "0.098 ± 0.006", "0.105 ± 0.011"),
+            "Both": ("0.0079 ± 0.0002", "0.0086 ± 0.0004", "0.089 ± 0.005", "0.099 ± 0.003"),
         },
     ),
 }  # fmt: skip
@@ -239,10 +240,21 @@ def row(label: str, name: str, found: list[dict[str, Any]]) -> tuple[Any, ...]:
     def score(kind: str, metric: str, key: str = "value") -> str:
         return spread([quantity(one, f"{system.joint} {metric}")[key] for one in sets[kind]], 3) or "-"
 
-    floors = [" / ".join(score(kind, metric, "floor") for kind in sets) for metric in ("JS", "PMF error")]
+    def floor(kind: str, metric: str) -> str:
+        rows = [quantity(one, f"{system.joint} {metric}") for one in sets[kind]]
+        if len(rows) > 1 and len({one["floor"] for one in rows}) == 1:
+            # one reference judges all seeds: its floor has no spread, but an error of its own
+            return with_error(rows[0]["floor"], rows[0]["floor_error"])
+        return spread([one["floor"] for one in rows], 3) or "-"
+
+    floors = [" / ".join(floor(kind, metric) for kind in sets) for metric in ("JS", "PMF error")]
     free = [spread([difference(one, system.basins, "value") for one in sets[kind]], 3) or "-" for kind in sets]
     energies = [one["energy"] for one in found if one["energy"] is not None]
     reference = spread([difference(one, system.basins, "reference") for one in sets["samples"]], 3)
+    if not system.basins[1]:
+        rare = quantity(sets["samples"][0], system.basins[0])
+        share = rare["reference"]
+        reference = with_error(float(np.log(1 / share - 1)), rare["reference_error"] / (share * (1 - share)))
     if name in LANDSCAPES:
         exact = list(LANDSCAPES[name].populations().values())
         reference += f" (exact {np.log(exact[1] / exact[0]):.3f})"

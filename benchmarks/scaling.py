@@ -58,7 +58,7 @@ def main(
         for count, made, force, memory in rows
     ]
     large = [(np.log(count), np.log(made + force)) for count, made, force, _ in rows if count >= LARGE]
-    power = np.polyfit(*zip(*large, strict=True), 1)[0] if len(large) > 1 else float("nan")
+    power = np.polyfit(*np.transpose(large), 1)[0] if len(large) > 1 else float("nan")
     columns = ("particles", "list, ms", "force, ms", "µs a particle", "over that of the first", "kB a particle")
     lines += [
         f"Width 32, two rounds of messages, cut-off {CUTOFF:g} times the mean spacing. Medians of {rounds}. From "
@@ -188,8 +188,8 @@ def over_alone(sizes: list[int], listed: bool, rounds: int) -> tuple[float, floa
         return sum(1000 * timed(one, rounds) for one in run)
 
     chosen = buckets_of(systems)
-    numbers = [milliseconds(buckets_of(systems, bound)) for bound in (1.0, math.inf)]
-    return *numbers, milliseconds(chosen), ", ".join(f"{len(one.members)} of {one.size}" for one in chosen)
+    alone, together = (milliseconds(buckets_of(systems, bound)) for bound in (1.0, math.inf))
+    return alone, together, milliseconds(chosen), ", ".join(f"{len(one.members)} of {one.size}" for one in chosen)
 
 
 if __name__ == "__main__":
