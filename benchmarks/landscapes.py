@@ -211,7 +211,8 @@ def mixture(folder: Path, seeds: int, steps: int) -> list[str]:
     )  # fmt: skip
     lead = (
         f"{FRAMES // 10:,} training frames, {steps:,} updates. Every local minimum of the energy at the smallest noise "
-        "on a grid of 400 x 400 cells of the window counts, but not at its edge. Target: two, and the small mode at 20 ± 2 %."
+        "on a grid of 400 x 400 cells of the window counts, but not at its edge. Target: two, and the small mode at "
+        "20 ± 2 %."
     )
     shares = spread([float(row[4]) for row in rows], 4)
     return ["## Two-mode mixture 20/80", "", lead, "", *table(columns, rows), f"Small mode: {shares} %.", ""]

@@ -58,7 +58,8 @@ def main(
         for count, made, force, memory in rows
     ]
     large = [(np.log(count), np.log(made + force)) for count, made, force, _ in rows if count >= LARGE]
-    power = np.polyfit(*np.transpose(large), 1)[0] if len(large) > 1 else float("nan")
+    logs = np.array(large).reshape(-1, 2)
+    power = np.polyfit(logs[:, 0], logs[:, 1], 1)[0] if len(large) > 1 else float("nan")
     columns = ("particles", "list, ms", "force, ms", "µs a particle", "over that of the first", "kB a particle")
     lines += [
         f"Width 32, two rounds of messages, cut-off {CUTOFF:g} times the mean spacing. Medians of {rounds}. From "
