@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from precision import products
 from twofold.energy.listening import AT_ONCE, Sent, Ways, heard, heard_from_lists
 
 COUNT, WIDTH, RADIAL = AT_ONCE + 5, 4, 3
@@ -83,6 +84,19 @@ def test_gradients_of_forces(inputs):
         for hears in (of_lists, of_all)
     )
     close(one, other)
+
+
+def test_gradients_that_are_taken_outside_are_as_exact_as_the_energy(inputs):
+    """The way back has a code of its own, which is traced where nobody asks for full products any more."""
+    filters, *others = inputs
+
+    def exact(filters):
+        with jax.default_matmul_precision("float32"):
+            return energy(of_lists)(filters, *others)
+
+    found = products(jax.grad(exact), filters)
+    assert len(found) > len(products(exact, filters)) > 0
+    assert all(found)
 
 
 def test_batches_of_systems(inputs):

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from precision import products
 from twofold.energy import mixed
 from twofold.energy.base import Energy
-from twofold.energy.mixed import buckets_of, energies_of_sizes, padded, scores_of_sizes
+from twofold.energy.mixed import buckets_of, energies_of_sizes, energy_of, over_batch, padded, score_of, scores_of_sizes
 from twofold.energy.particles import ParticleEnergy, Particles, pairs_of
 from twofold.errors import UserError
 
@@ -76,6 +77,17 @@ def test_batches_of_message_passing_too():
     alone = jax.jit(lambda one, y, level: model.energy(one, y, level))
     for place, (one, x) in enumerate(zip(several, positions, strict=True)):
         assert float(energies[place]) == pytest.approx(float(alone(one, x, sigma[place])), rel=1e-4)
+
+
+@pytest.mark.parametrize("quantity", [energy_of, score_of])
+def test_products_of_batches_are_never_rounded(quantity):
+    model = ParticleEnergy.build(np.arange(2), np.full((2, 2), 0.8), jax.random.key(0), width=4, depth=1, cutoff=CUTOFF)
+    several, positions, sigma = (part[:2] for part in systems("free"))
+    (bucket,) = buckets_of(several, bound=3.0)
+    batch, x = padded(several, positions, bucket)
+    found = products(lambda x: over_batch(quantity, model, batch, x, sigma), x)
+    assert len(found) > 5
+    assert all(found)
 
 
 def test_what_is_added_is_not_real_and_nobodys_neighbour():

@@ -1,15 +1,21 @@
 """The Fokker-Planck residual on densities whose diffusion is known exactly."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from precision import products
 from synthetic import Gaussian, Line
-from twofold.energy.base import Energy
+from twofold import architectures
+from twofold.energy.base import Energy, trainable
+from twofold.ensemble import Ensemble
 from twofold.objectives.fokker_planck import fokker_planck, residual, residuals
 from twofold.objectives.traces import exact_probes
+from twofold.systems.catalogue import SYSTEMS
 from twofold.systems.mixture import GaussianMixture
+from twofold.systems.toys import LANDSCAPES
 
 SIGMAS = (0.01, 0.1, 0.5, 2.0, 8.0)
 VARIANCE = np.array([0.5, 1.0, 2.0])
@@ -91,12 +97,47 @@ def test_two_probes_make_an_unbiased_square(mixture):
     assert draws.mean() == pytest.approx(exact, abs=4 * draws.std() / np.sqrt(len(draws)))
 
 
-def test_products_are_never_rounded(untrained, chain_ensemble):
-    """On a GPU the products of a network may be rounded to ten bits, which would drown the residual."""
-    y = jax.vmap(untrained.chart.encode)(jnp.asarray(chain_ensemble.positions[:2]))
-    traced = jax.make_jaxpr(lambda y: residual(untrained.network, None, untrained.chart, y, jnp.full(2, 0.3)))(y)
-    text = str(traced)
-    products = text.count("dot_general[")
-    assert products > 5
-    exact = text.count("precision=(Precision.HIGHEST") + text.count("precision=Precision.HIGHEST")
-    assert exact == products
+def suited(name, chain_ensemble):
+    """Frames of something that the architecture is for."""
+    if name == "flat":
+        return LANDSCAPES["double-well-2d"].ensemble(200, 0)
+    if name == "particles":
+        cluster = SYSTEMS["dw4"]
+        return Ensemble.build(cluster.beads, cluster.starts(64, np.random.default_rng(0)), cluster.temperature)
+    return chain_ensemble
+
+
+@pytest.mark.parametrize("name", architectures.BUILDERS)
+def test_products_are_never_rounded(name, chain_ensemble):
+    """On a GPU the products of a network may be rounded to ten bits, which would drown the residual and its slopes."""
+    frames = suited(name, chain_ensemble)
+    built = architectures.build(name, frames, jax.random.key(0), width=8, depth=1)
+    y, sigma = jax.vmap(built.chart.encode)(jnp.asarray(frames.positions[:4])), jnp.array([0.3, 0.4])
+    parameters, frozen = eqx.partition(built.energy, trainable(built.energy))
+
+    def penalty(parameters):
+        model, grouped = eqx.combine(parameters, frozen), y.reshape(2, 2, *y.shape[1:])
+        return jnp.sum(fokker_planck(model, None, built.chart, grouped, sigma, jax.random.key(1)))
+
+    of_residual = products(lambda y: residual(built.energy, None, built.chart, y, jnp.repeat(sigma, 2)), y)
+    of_slopes = products(jax.grad(penalty), parameters)
+    assert len(of_slopes) > len(of_residual) > 5
+    assert all(of_residual)
+    assert all(of_slopes)
+
+
+def test_products_that_may_be_rounded_are_seen():
+    """In branches, loops and what has a derivative of its own."""
+
+    @jax.custom_jvp
+    def twice(a):
+        return jax.lax.scan(lambda b, _: (b @ b, None), a, length=2)[0]
+
+    twice.defjvps(lambda slope, _, a: slope)
+
+    @jax.jit
+    def either(a):
+        exact = jnp.matmul(a, a, precision=jax.lax.Precision.HIGHEST)
+        return jax.lax.cond(a[0, 0] > 0, twice, lambda a: a, exact)
+
+    assert products(either, jnp.eye(2)) == [True, False]

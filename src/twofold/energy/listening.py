@@ -100,7 +100,9 @@ def _back(kept: tuple[Array, Sent, Ways, Array], given: tuple[Array, Array]) -> 
         ahead = Ways(turned, jnp.sum(louder * filtered, axis=1), through @ filters.T)
         return own, ahead, way.radial.T @ through
 
-    own, ahead, of_filters = jax.lax.map(one, (given, ways, partners), batch_size=AT_ONCE)
+    # what the caller asked of the sums does not reach here, where derivatives are taken outside of it
+    with jax.default_matmul_precision("float32"):
+        own, ahead, of_filters = jax.lax.map(one, (given, ways, partners), batch_size=AT_ONCE)
     return jnp.sum(of_filters, axis=0), own, ahead, None
 
 

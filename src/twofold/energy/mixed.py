@@ -139,12 +139,17 @@ def over_batch(
     x: Float[Array, "members size axes"],
     sigma: Float[Array, " members"],
 ) -> Array:
-    """`quantity(model, system, x, sigma)` of each member, as many together as the memory next to the device likes."""
+    """`quantity(model, system, x, sigma)` of each member, as many together as the memory next to the device likes.
+
+    In full float32.
+    """
     partners = x.shape[1] if batch.neighbours is None else batch.neighbours.shape[-1]
     together = AT_ONCE.get(jax.default_backend(), AT_ONCE_ELSEWHERE) // (x.shape[1] * partners)
 
     def one(member: tuple[Particles, Array, Array]) -> Array:
-        return quantity(model, *member)
+        # products rounded to TF32 would spoil differences of energies and of scores
+        with jax.default_matmul_precision("float32"):
+            return quantity(model, *member)
 
     if together >= len(x):
         return jax.vmap(lambda *member: one(member))(batch, x, sigma)
@@ -157,7 +162,5 @@ def energy_of(model: Energy, system: Particles, x: Array, sigma: Array) -> Array
 
 
 def score_of(model: Energy, system: Particles, x: Array, sigma: Array) -> Array:
-    """Score of one system, in full float32."""
-    # products rounded to TF32 would spoil differences of scores
-    with jax.default_matmul_precision("float32"):
-        return model.score(system, x, sigma)
+    """Score of one system."""
+    return model.score(system, x, sigma)
