@@ -10,6 +10,7 @@ import pytest
 from twofold.errors import UserError
 from twofold.systems.chains import chains
 from twofold.systems.toys import LANDSCAPES, Checkerboard, MuellerBrown, Prinz
+from twofold.units import thermal_energy
 
 
 @pytest.fixture
@@ -48,6 +49,17 @@ def test_quadrature_of_a_gaussian_mixture():
 def test_minima_of_mueller_brown_are_the_published_ones():
     values = 23 * LANDSCAPES["mueller-brown"].grid_energy(np.array([[-0.558, 1.442], [0.623, 0.028], [-0.05, 0.467]]))
     np.testing.assert_allclose(values, [-146.700, -108.167, -80.768], atol=2e-3)
+
+
+def test_mueller_brown_is_simulated_and_compared_as_published():
+    """kT of 23, mass of 0.5, friction of 1, steps of 0.005, a frame every 50 of them; numbers are over this window."""
+    landscape = LANDSCAPES["mueller-brown"]
+    assert (landscape.thermal, landscape.mass, landscape.friction) == (23.0, 0.5, 1.0)
+    assert landscape.timestep_fs == 1000 * 5e-3
+    assert landscape.frame_ps == 50 * 5e-3
+    assert landscape.window == ((-1.8, 1.1), (-0.5, 2.0))
+    assert thermal_energy(landscape.temperature) == pytest.approx(23.0)
+    assert landscape.beads.masses.tolist() == [0.5]
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.7])
