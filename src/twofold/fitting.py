@@ -82,6 +82,7 @@ def fit(
         if "cluster" in training.source:
             progress(FitProgress("reading trajectories", note=cluster_convergence(training).sentence))
     else:
+        _check_name(topology)
         training, unseen = read_split(
             topology,
             trajectories,
@@ -164,6 +165,18 @@ def _read_parts(
 def is_system(name: str | Path) -> bool:
     """Whether `name` is one of the systems with a known energy and no file."""
     return str(name) in SYSTEMS and not Path(name).exists()
+
+
+def _check_name(topology: str | Path) -> None:
+    """Raises UserError for what looks like the name of a system, and is neither one nor a file."""
+    path = Path(topology)
+    if path.exists() or path.suffix or str(topology) != path.name:
+        return
+    raise UserError(
+        f"no file {topology}, and no system of that name",
+        f"a file that exists, or one of {', '.join(SYSTEMS)}",
+        "check the name",
+    )
 
 
 def system_split(name: str, frames: int, fraction: float, seed: int) -> tuple[Ensemble, Ensemble]:

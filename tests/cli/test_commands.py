@@ -13,6 +13,7 @@ from synthetic import TINY
 from twofold.cli import commands, main
 from twofold.files.store import read_ensembles, write_ensembles
 from twofold.files.trajectories import read_positions
+from twofold.systems.catalogue import SYSTEMS
 
 NAMES = [[name] for name in commands.COMMANDS] + [["reference", "ala2"]]
 
@@ -91,9 +92,18 @@ def files(tmp_path_factory):
 
 
 FIT = ["fit", "ala2.pdb", "run.xtc", "--temperature", "300", "--steps", "10"]
+OR_A_SYSTEM = f"Expected a file that exists, or one of {', '.join(SYSTEMS)}"
 MISTAKES = {
     "missing trajectory": (["fit", "ala2.pdb", "none.xtc", "--temperature", "300"], "none.xtc"),
-    "missing topology": (["fit", "none.pdb", "run.xtc", "--temperature", "300"], "none.pdb"),
+    "missing topology": (
+        ["fit", "none.pdb", "run.xtc", "--temperature", "300"],
+        "none.pdb. Expected a file that exists. ",
+    ),
+    "neither a file nor a system": (["fit", "doublewell"], f"doublewell, and no system of that name. {OR_A_SYSTEM}."),
+    "a folder says file": (
+        ["fit", "runs/doublewell", "--temperature", "300"],
+        "file runs/doublewell. Expected a file that",
+    ),
     "missing config": ([*FIT, "--config", "none.yaml"], "none.yaml"),
     "empty": (["fit", "ala2.pdb", "empty.xtc", "--temperature", "300"], "empty"),
     "truncated": (["fit", "ala2.pdb", "cut.xtc", "--temperature", "300"], "cut.xtc"),

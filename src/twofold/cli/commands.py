@@ -27,7 +27,10 @@ Molecule = Annotated[str | None, arg(help="which one of an HDF5 file of many, li
 def fit(
     topology: Annotated[
         Positional[Path],
-        arg(help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, a data set with forces (npz, extxyz, h5), or a system's name"),
+        arg(
+            help="PDB, mmCIF, GRO, PSF, PRMTOP, data.h5, or a data set with forces (npz, extxyz, h5); or, in place of "
+            "files, the name of a system, like mueller-brown or dw4 (docs/getting-started.md)"
+        ),
     ],
     trajectory: Annotated[Files, arg(help="XTC, TRR, DCD, NetCDF, HDF5, npy, npz, ...; none for data.h5")] = (),
     /,
