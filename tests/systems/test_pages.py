@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import yaml
 
 import twofold
+from twofold.cli import main
 from twofold.evaluation import evaluate
-from twofold.files.trajectories import write_trajectory
+from twofold.files.trajectories import read_positions, write_trajectory
 from twofold.systems.catalogue import SYSTEMS
 from twofold.systems.toys import LANDSCAPES
 
@@ -14,7 +16,7 @@ BARE = {"fokker_planck": 0.0, "classification": 0.0}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["checkerboard", "mueller-brown", "prinz", "dw4"])
+@pytest.mark.parametrize("name", ["checkerboard", "prinz", "dw4"])
 def test_from_a_name_to_a_page(name, tmp_path):
     model = twofold.fit(name, out=tmp_path / "run", **FIT, **BARE)
     samples = model.sample(200, steps=5)
@@ -27,6 +29,30 @@ def test_from_a_name_to_a_page(name, tmp_path):
     assert f"twofold: {name}" in page
     assert "Fokker-Planck residual" in page
     assert ("Energy at several levels of noise" in page) == ("Densities" in page) == (name in LANDSCAPES)
+
+
+@pytest.mark.slow
+def test_the_commands(tmp_path, monkeypatch, capsys):
+    """What a user types for a landscape; the name is all there is of a file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TWOFOLD_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({k: v for k, v in (FIT | BARE).items() if k != "frames"}))
+    main(["fit", "mueller-brown", "--frames", "400", "--config", "tiny.yaml", "--out", "run"])
+    main(["sample", "run", "--number", "200", "--steps", "5", "--out", "iid.dcd"])
+    of_runs = ["--replicas", "10", "--length-ps", "2", "--frame-ps", "0.1", "--timestep-fs", "5"]
+    main(["simulate", "run", *of_runs, "--out", "md.dcd"])
+    main(["evaluate", "run", "--samples", "iid.dcd", "--simulation", "md.dcd", "--out", "page"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "flat: all coordinates as they are" in said
+    assert "10 updates" in said
+    model = twofold.load("run")
+    assert model.temperature == pytest.approx(SYSTEMS["mueller-brown"].temperature)
+    assert model.beads.masses.tolist() == [0.5]
+    assert len(read_positions("iid.dcd", 1)) == 200
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "twofold: mueller-brown" in page
+    for title in ("Densities", "Energy at several levels of noise", "Fokker-Planck residual"):
+        assert title in page
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
