@@ -1,5 +1,8 @@
 """Systems with a known energy go the way of a molecule: fit, sample, simulate, evaluate."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -53,6 +56,13 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
     assert "twofold: mueller-brown" in page
     for title in ("Densities", "Energy at several levels of noise", "Fokker-Planck residual"):
         assert title in page
+
+
+def test_the_table_names_all_systems_and_their_networks():
+    lines = (Path(__file__).parents[2] / "docs" / "getting-started.md").read_text().split("### Known systems")[1]
+    rows = re.findall(r"^\| `([\w-]+)` \|.* (yes|no) \|.*\| `(\w+)` \|$", lines.split("\n## ")[0], re.MULTILINE)
+    of_landscapes, of_others = ("yes", "flat"), ("no", "particles")
+    assert rows == [(name, *(of_landscapes if name in LANDSCAPES else of_others)) for name in SYSTEMS]
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
