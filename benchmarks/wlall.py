@@ -67,7 +67,7 @@ def main(
         "floor is the same score of training frames at equal effective size. Mean ± standard error over seeds. "
         f"{samples} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
         "samples, frames freed of the noise of sigma* by one step of the probability flow."
-        f"{trading if exchange else ''} Targets at 20 minutes: "
+        f"{trading if exchange else ''} Targets, with at most 30 minutes of training: "
         "phi/psi <= 1.2 x floor, end-to-end and far pairs <= 1.5 x floor, wrong hands, cis bonds < 0.1 %, clashes <= "
         "reference + 0.1 %, all replicas stable. In brackets: ratio to the floor.",
         "",

@@ -78,6 +78,14 @@ def fit(
             raise UserError(
                 f"{topology} sampled at {sampled_at:g} K", "no temperature, as it has its own", "leave it out"
             )
+        if given := [
+            name for name, value in (("trajectories", trajectories), ("held-out trajectories", held_out)) if value
+        ]:
+            raise UserError(
+                f"{topology} with {' and '.join(given)}",
+                "the name of a known system alone, which makes its own frames",
+                f"leave them out, or write ./{topology} for a file of that name",
+            )
         training, unseen = system_split(str(topology), frames, held_out_fraction, chosen.seed)
         if "cluster" in training.source:
             progress(FitProgress("reading trajectories", note=cluster_convergence(training).sentence))

@@ -99,6 +99,7 @@ MISTAKES = {
         ["fit", "none.pdb", "run.xtc", "--temperature", "300"],
         "none.pdb. Expected a file that exists. ",
     ),
+    "a system and files": (["fit", "dw4", "run.xtc"], "dw4 with trajectories. Expected the name of a known system"),
     "neither a file nor a system": (["fit", "doublewell"], f"doublewell, and no system of that name. {OR_A_SYSTEM}."),
     "a folder says file": (
         ["fit", "runs/doublewell", "--temperature", "300"],
