@@ -101,7 +101,8 @@ def draw_index(data: TrainingData, key: PRNGKeyArray, count: int) -> Int[Array, 
     """`count` frames in proportion to their weights, by systematic resampling, which spreads them evenly over time."""
     place = (jnp.arange(count) + jax.random.uniform(key)) / count
     index = jnp.searchsorted(data.cumulative, place, side="right")
-    return jnp.minimum(index, data.coordinates.shape[0] - 1)
+    # a last place that rounds to one is of the last frame with a weight, which need not be the last one
+    return jnp.minimum(index, jnp.searchsorted(data.cumulative, data.cumulative[-1]))
 
 
 def draw_frames(data: TrainingData, key: PRNGKeyArray, count: int) -> Array:
