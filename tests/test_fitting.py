@@ -39,14 +39,18 @@ def test_held_out_files_need_others(files):
         read_split(files / "ala2.pdb", [], [files / "2.xtc"], **READING)
 
 
-def test_forces_of_the_wrong_sign_are_refused_unless_told_otherwise(tmp_path, monkeypatch):
-    """Three beads on springs, whose forces are known."""
-    stretched = 0.01 * np.random.default_rng(0).standard_normal((400, 2, 3))
+def springs(frames):
+    """Positions in nm and forces in kJ/mol/nm (frames, 3, 3) of three beads on springs at 300 K."""
+    stretched = 0.01 * np.random.default_rng(0).standard_normal((frames, 2, 3))
     pull = thermal_energy(300.0) / 0.01**2 * stretched
-    none = np.zeros((400, 1, 3))
+    none = np.zeros((frames, 1, 3))
     rest = np.array([[0.15, 0.0, 0.0], [0.05, 0.14, 0.0]])
     positions = np.concatenate([none, np.cumsum(rest + stretched, axis=1)], axis=1)
-    forces = np.concatenate([pull, none], axis=1) - np.concatenate([none, pull], axis=1)
+    return positions, np.concatenate([pull, none], axis=1) - np.concatenate([none, pull], axis=1)
+
+
+def test_forces_of_the_wrong_sign_are_refused_unless_told_otherwise(tmp_path, monkeypatch):
+    positions, forces = springs(400)
     reading = {"temperature": 300.0, "length_unit": "nm", "energy_unit": "kj/mol", "out": tmp_path / "run"}
     fitted = []
     monkeypatch.setattr("twofold.fitting.fit_ensembles", lambda training, *_, **__: fitted.append(training))
@@ -68,6 +72,28 @@ def test_forces_of_the_wrong_sign_are_refused_unless_told_otherwise(tmp_path, mo
         with suppress(SystemExit, AttributeError):  # of a fit that ends here there is no model to report on
             main(["fit", str(tmp_path / "wrong.npz"), *asked, f"--forces={forces}", f"--force-check={check}"])
         assert (len(fitted) > before) == fits
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["a file of its own", "the last fifth"])
+def test_forces_of_held_out_frames_are_checked_too(tmp_path, monkeypatch, apart):
+    """Those of the last fifth of the frames are too large, in archives as of MD17: kcal/mol and Angstrom."""
+    positions, forces = springs(1000)
+    forces[800:] *= 4.184
+    parts = {"all": slice(None), "seen": slice(0, 800), "unseen": slice(800, 1000)}
+    for name, part in parts.items():
+        arrays = {"R": 10 * positions[part], "F": forces[part] / 41.84, "E": np.zeros(len(positions[part]))}
+        np.savez(tmp_path / f"{name}.npz", z=[6, 7, 8], **arrays)
+    fitted = []
+    monkeypatch.setattr("twofold.fitting.fit_ensembles", lambda *parts, **_: fitted.append(parts[:2]))
+    given = {"temperature": 300.0, "out": tmp_path / "run"}
+    given |= {"held_out": [tmp_path / "unseen.npz"]} if apart else {}
+    first = tmp_path / ("seen.npz" if apart else "all.npz")
+    with pytest.raises(UserError, match=r"Held out: forces whose virial is 4(.|\n)*too large, the factor between kJ"):
+        fit(first, **given)
+    assert not fitted
+    fit(first, force_check=False, **given)
+    fit(first, forces="none", **given)
+    assert [len(part) for part in fitted[1]] == [800, 200]
 
 
 def test_a_run_is_resumed_with_its_own_settings(fitted_run):

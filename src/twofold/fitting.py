@@ -61,7 +61,8 @@ def fit(
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
     them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
     by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
-    data and settings. force_check: refuse forces that cannot be those of the ensemble, before they are learned from.
+    data and settings. force_check: refuse forces that cannot be those of the ensemble, before they are learned from;
+    those of training and of held-out frames by themselves.
 
     Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run
     that is to be continued.
@@ -110,7 +111,18 @@ def fit(
             progress(FitProgress("weighting frames", note=note))
         if force_check and chosen.forces != "none" and training.forces is not None:
             progress(FitProgress("checking forces", note=check_forces(training).sentence))
+            _check_held_out(unseen)
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
+
+
+def _check_held_out(unseen: Ensemble) -> None:
+    """Raises UserError for forces that training would be judged by and that are not of the ensemble."""
+    if unseen.forces is None:
+        return
+    try:
+        check_forces(unseen)
+    except UserError as error:
+        raise UserError(f"held out: {error.found}", error.expected, error.do) from error
 
 
 def _check_same(folder: RunFolder, chosen: TrainingSettings) -> None:

@@ -15,6 +15,7 @@ from twofold.energy.sums import Sum
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.fitting import load
+from twofold.systems.clusters import CLUSTERS
 from twofold.systems.toys import LANDSCAPES
 from twofold.training.fit import fit_ensembles
 from twofold.training.settings import TrainingSettings
@@ -104,6 +105,14 @@ def test_frames_that_were_chosen_are_said_to_be(tmp_path):
 def test_forces_alone_need_forces():
     with pytest.raises(UserError, match="without forces"):
         started(forces="only")
+
+
+def test_held_out_frames_are_not_judged_by_forces_that_training_does_not_have():
+    labelled = CLUSTERS["dw4"].ensemble(60, 0)
+    settings = TrainingSettings(architecture="particles", width=4, depth=1)
+    setup = set_up(replace(labelled, forces=None), labelled, settings, jax.random.key(0))
+    assert setup.squares == (None, None)
+    assert setup.unseen.scores is None
 
 
 def test_a_plain_expert_leaves_an_energy_at_the_smallest_noise():

@@ -72,6 +72,7 @@ def fit_ensembles(
 ) -> Model:
     """Fit a model to `training`, validate it on `held_out`, and keep everything in the new folder `out`.
 
+    Forces are taken as they are; `twofold.force_check.check_forces` tells whether they are those of an ensemble.
     `stopped` is asked between two chunks of steps; when it says yes a checkpoint is written and Interrupted raised.
     Raises UserError for too few frames, a folder that exists, or a loss that is not finite.
     """

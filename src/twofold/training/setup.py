@@ -69,6 +69,8 @@ def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key:
         )
         for part in (training, held_out)
     )
+    if data.scores is None:
+        unseen = unseen._replace(scores=None)  # what training does not have, it is not judged by
     if settings.forces == "only" and data.scores is None:
         raise UserError("forces only, for data without forces", "forces in the data or in a file", "leave it out")
     _check_stability(settings, built, data.scores is not None)
