@@ -4,7 +4,9 @@ import pytest
 
 import peptides
 from twofold.beads import Beads
+from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.force_check import measure_forces
 from twofold.force_mapping import (
     basic_map,
     configuration,
@@ -13,7 +15,9 @@ from twofold.force_mapping import (
     optimal_map,
     rigid_pairs,
 )
+from twofold.force_verdict import is_off
 from twofold.mapping import Mapping, build_mapping
+from twofold.units import thermal_energy
 
 NONE = np.zeros((0, 2), dtype=np.int64)
 KT = 2.5
@@ -191,6 +195,43 @@ def test_constraint_forces_do_not_matter():
     best = optimal_map(mapping, f, constraints)
     assert optimal_map(mapping, held, constraints).matrix == pytest.approx(best.matrix, abs=1e-6)
     assert best.forces(held) == pytest.approx(best.forces(f), abs=1e-2)
+
+
+def rods(frames=20_000, seed=9):
+    """Positions, forces without those of constraints, and weights of two rigid rods, atoms 0-1 and 2-3, at 300 K.
+
+    Springs of 400 kJ/mol/nm^2 between 1 and 3, and of 150 between 0 and 2; frames are drawn with the first alone, and
+    their weights are those of the second.
+    """
+    rng, kt = np.random.default_rng(seed), thermal_energy(300.0)
+    ways = rng.standard_normal((2, frames, 3))
+    ways *= 0.1 / np.linalg.norm(ways, axis=-1, keepdims=True)
+    tips = rng.normal(scale=np.sqrt(kt / 400), size=(frames, 3))
+    x = np.stack([-ways[0], 0 * tips, tips - ways[1], tips], axis=1)
+    stretched, other = x[:, 3] - x[:, 1], x[:, 2] - x[:, 0]
+    f = np.stack([150 * other, 400 * stretched, -150 * other, -400 * stretched], axis=1)
+    return x, f, np.exp(-75 * np.sum(other**2, axis=-1) / kt)
+
+
+def test_constrained_forces_fail_the_virial_until_they_are_those_of_beads():
+    x, f, weights = rods()
+    atoms = Ensemble.build(Beads.anonymous(4), x, 300.0, weights=weights, forces=f)
+    # it is the virial that tells: no bond is known here, so that none is found to be rigid
+    before = measure_forces(atoms)
+    assert len(rigid_pairs(x, atoms.beads.bonds)) == 0
+    assert is_off((before.ratio, before.error))
+    assert before.verdict == "refused"
+    assert "rigid" not in before.sentence
+    mapping = grouped([[0], [2]], [0, 0, 1, 1], 4, bonds=[(0, 1), (2, 3)])
+    found, constraints = fitted_map(mapping, x, f)
+    assert (found.method, constraints) == ("optimal", 2)
+    beads = Ensemble.build(mapping.beads, x[:, [0, 2]], 300.0, weights=weights, forces=found.forces(f))
+    after = measure_forces(beads)
+    assert after.verdict == "accepted"
+    assert abs(after.ratio - 1.0) < 3 * after.error < 0.1
+    # consistent for free atoms, but not with the constraints
+    ignorant = measure_forces(beads, optimal_map(mapping, f, NONE).forces(f))
+    assert is_off((ignorant.ratio, ignorant.error))
 
 
 def test_basic_forces_of_a_peptide_are_sums_over_what_a_bead_stands_for(tmp_path):
