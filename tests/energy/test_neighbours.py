@@ -1,11 +1,14 @@
 """Lists of neighbours against all pairs, in free space and in boxes."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twofold.energy.neighbours import layout, neighbours
+from twofold.energy.neighbours import DENSE, layout, neighbour_lists, neighbours
+from twofold.energy.particles import ParticleEnergy, Particles
+from twofold.errors import UserError
 
 CUTOFF = 1.0
 
@@ -62,3 +65,38 @@ def test_a_single_particle_and_a_pair():
     pair = np.array([[0.0, 0, 0], [0.5, 0, 0]], np.float32)
     found = neighbours(jnp.asarray(pair), CUTOFF, layout(pair, CUTOFF))
     assert as_sets(found, 2) == [{1}, {0}]
+
+
+@pytest.mark.parametrize("box", [None, (5.0, 6.0, 7.0)], ids=["free space", "box"])
+def test_few_particles_all_see_all_and_many_have_lists_of_the_same_energy(box):
+    size, sigma = np.array([5.0, 6.0, 7.0], np.float32), jnp.float32(0.5)
+    edges = None if box is None else size
+    energy = ParticleEnergy.build(
+        np.zeros(1, int), np.full((1, 1), 0.5), jax.random.key(0), width=4, depth=1, cutoff=CUTOFF
+    )
+    energy = eqx.tree_at(lambda one: one.readout, energy, jax.random.normal(jax.random.key(1), energy.readout.shape))
+    # in free space distances are seen in a unit that grows with the noise
+    cutoff = CUTOFF * float(jnp.sqrt(1 + sigma**2)) if box is None else CUTOFF
+    assert neighbour_lists(cloud(DENSE, size), cutoff, edges) is None
+    x = cloud(DENSE + 1, size)
+    index = neighbour_lists(x, cutoff, edges)
+    assert index.shape[1] < DENSE / 2
+    alike = Particles(jnp.zeros(len(x), int), jnp.ones(len(x), bool), None, None if box is None else jnp.asarray(size))
+    value = eqx.filter_jit(energy.energy)
+    listed, dense = (float(value(alike._replace(neighbours=one), x, sigma)) for one in (index, None))
+    assert listed == pytest.approx(dense, rel=1e-5)
+    # which lists without the nearest partner do not have
+    short = alike._replace(neighbours=index.at[:, 0].set(len(x)))
+    assert abs(float(value(short, x, sigma)) - dense) > 10 * 1e-5 * abs(dense)
+
+
+def test_lattice_vectors_along_the_axes_are_edges_and_others_are_refused():
+    x = cloud(200, 6.0)
+    np.testing.assert_array_equal(
+        neighbour_lists(x, CUTOFF, 6 * np.eye(3)), neighbour_lists(x, CUTOFF, np.full(3, 6.0))
+    )
+    for count in (10, 200):
+        with pytest.raises(UserError, match="without right angles"):
+            neighbour_lists(x[:count], CUTOFF, 6 * np.eye(3) + 3 * np.eye(3, k=-1))
+        with pytest.raises(UserError, match=r"box 1\.5 wide"):
+            neighbour_lists(x[:count], CUTOFF, np.array([6.0, 1.5, 6.0]))

@@ -15,6 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from twofold.errors import UserError
+
+DENSE = 125
+"""Particles up to which all see all. In the fluid of `benchmarks/scaling.py`, on one core of a CPU, a list and a force
+take 22 ms against 24 where all of 125 see all, and 51 against 314 where all of 250 do."""
 MARGIN = 1.5
 """Room in lists and cells over what was seen when they were laid out."""
 
@@ -32,6 +37,36 @@ class Neighbours(NamedTuple):
 
     index: Int[Array, "particles partners"]
     complete: Bool[Array, ""]
+
+
+def neighbour_lists(
+    x: np.ndarray, cutoff: float, box: np.ndarray | None = None
+) -> Int[Array, "particles partners"] | None:
+    """What `Particles` at `x` (particles, 3) take as their neighbours: None for few, which all see all, else lists.
+
+    Lists hold for these positions. cutoff: in the unit of x, which in free space at a level `sigma` is that of a
+    `ParticleEnergy` times `sqrt(1 + sigma^2)`. box: edges (3,) or lattice vectors (3, 3) in that unit, None for free
+    space. Raises UserError for a box without right angles, or narrower than two cut-offs: it shows a partner twice.
+    """
+    edges = None if box is None else _edges(box)
+    if edges is not None and edges.min() < 2.0 * cutoff:
+        raise UserError(f"a box {edges.min():g} wide", f"at least {2.0 * cutoff:g}, two cut-offs", "take a larger box")
+    if len(x) <= DENSE:
+        return None
+    at, along = jnp.asarray(x), None if edges is None else jnp.asarray(edges, jnp.float32)
+    found = neighbours(at, cutoff, layout(x, cutoff, edges), along)
+    assert found.complete  # laid out for these positions
+    return found.index
+
+
+def _edges(box: np.ndarray) -> np.ndarray:
+    box = np.asarray(box, np.float64)
+    if box.ndim == 1:
+        return box
+    edges = np.diag(box)
+    if np.abs(box - np.diag(edges)).max() > 1e-6 * edges.max():
+        raise UserError("a box without right angles", "one with lattice vectors along the axes", "take such a box")
+    return edges
 
 
 def layout(x: np.ndarray, cutoff: float, edges: np.ndarray | None = None) -> Layout:
