@@ -34,6 +34,7 @@ from twofold.energy import (
     network,
     particles,
     priors,
+    repulsion,
     springs,
     sums,
     tables,
@@ -228,9 +229,7 @@ def with_experts(
 def beside(built: Built, *terms: Energy) -> Built:
     """`built` with terms of known form, such as `coulomb`, in its energy. Raises UserError unless it is Cartesian."""
     if not isinstance(built.chart, CartesianChart):
-        raise UserError(
-            f"charges or springs beside {built.name!r}", "Cartesian coordinates", "use particles or cartesian"
-        )
+        raise UserError(f"known terms beside {built.name!r}", "Cartesian coordinates", "use particles or cartesian")
     if isinstance(built.energy, Experts):
         # one at a time is asked, so that each needs the terms; a plain score has no energy to add to
         parts = [one if isinstance(one, PlainScore) else Sum((one, *terms)) for one in built.energy.experts]
@@ -243,7 +242,7 @@ def _classes() -> dict[str, type]:
 
     charts = (internal_charts, cartesian, flat_charts)
     energies = (beadnet, contacts, coulomb, experts, features, flat, fractional, internal, network)
-    others = (particles, priors, springs, sums, tables, transformer)
+    others = (particles, priors, repulsion, springs, sums, tables, transformer)
     modules = (*charts, *energies, *others)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}

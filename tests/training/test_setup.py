@@ -10,6 +10,7 @@ import pytest
 from twofold.beads import Beads
 from twofold.energy.coulomb import Coulomb
 from twofold.energy.experts import PlainScore
+from twofold.energy.repulsion import HardCores
 from twofold.energy.springs import Springs
 from twofold.energy.sums import Sum
 from twofold.ensemble import Ensemble
@@ -53,22 +54,28 @@ BONDED = Beads.anonymous(3, bonds=[(0, 1), (1, 2)])
 CHARGED = Beads.from_dict(BONDED.to_dict() | {"charges": [1.0, 0.0, -1.0]})
 
 
+TERMS = ("coulomb", "springs", "repulsion")
+
+
 def bent(beads):
     return Ensemble.build(beads, np.random.default_rng(0).normal([[0.0], [1.0], [2.5]], 0.1, (60, 3, 3)), 300.0)
 
 
-def test_charges_and_bonds_stand_beside_a_network(tmp_path):
+def test_charges_bonds_and_contacts_stand_beside_a_network(tmp_path):
     frames = bent(CHARGED)
     asked = {"architecture": "particles", "width": 4, "depth": 1, "steps": 2, "batch": 4}
-    model = fit_ensembles(frames, frames, tmp_path / "run", TrainingSettings(terms=("coulomb", "springs"), **asked))
-    assert load(tmp_path / "run").report["settings"]["terms"] == ["coulomb", "springs"]
+    model = fit_ensembles(frames, frames, tmp_path / "run", TrainingSettings(terms=TERMS, **asked))
+    loaded = load(tmp_path / "run")
+    assert loaded.report["settings"]["terms"] == list(TERMS)
+    np.testing.assert_array_equal(loaded.energy(frames.positions[:2]), model.energy(frames.positions[:2]))
     learned, *known = model.network.terms
-    assert [type(term) for term in known] == [Coulomb, Springs]
+    assert [type(term) for term in known] == [Coulomb, Springs, HardCores]
     x = frames.positions[0] / float(model.chart.length)
     # one pair, two bonds apart, is left out: no energy of charges
     assert float(known[0].energy(None, x, jnp.float32(0.1))) == pytest.approx(0.0, abs=1e-5)
     steps = np.linalg.norm(np.diff(frames.positions, axis=1), axis=-1)
     assert np.asarray(known[1].length) * float(model.chart.length) == pytest.approx(steps.mean(axis=0), rel=1e-5)
+    assert known[2].contact[0, 1] * float(model.chart.length) == pytest.approx(steps[:, 0].min(), rel=1e-5)
     scores = [term.score(None, x, jnp.float32(0.1)) for term in (learned, *known)]
     np.testing.assert_allclose(model.network.score(None, x, jnp.float32(0.1)), sum(scores), rtol=1e-4, atol=1e-4)
 

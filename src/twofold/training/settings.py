@@ -67,8 +67,10 @@ class TrainingSettings(BaseModel):
     experts_plain: int = Field(
         0, ge=0, description="experts of the largest noise that are scores without an energy; all but one at the most"
     )
-    terms: tuple[Literal["coulomb", "springs"], ...] = Field(
-        (), description="what is known and stands beside the network: charges of the beads, harmonic bonds of the data"
+    terms: tuple[Literal["coulomb", "springs", "repulsion"], ...] = Field(
+        (),
+        description="what is known and stands beside the network: charges of the beads, harmonic bonds and contacts of "
+        "the data",
     )
     dielectric: float = Field(1.0, gt=0, description="relative permittivity between charges")
     screening: float | None = Field(None, gt=0, description="Debye length of the salt between charges, nm")

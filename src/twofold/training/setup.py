@@ -12,6 +12,7 @@ from twofold.architectures import Built
 from twofold.chart.internal import InternalChart
 from twofold.energy.base import Energy
 from twofold.energy.coulomb import coulomb
+from twofold.energy.repulsion import repulsion
 from twofold.energy.springs import springs
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
@@ -115,6 +116,8 @@ def _terms(built: Built, training: Ensemble, asked: TrainingSettings) -> list[En
         if not len(beads.bonds):
             raise UserError("terms: springs, for beads without bonds", "bonds", "state them in the file of beads")
         terms.append(springs(beads.bonds, training.positions / length, training.weights))
+    if "repulsion" in asked.terms:
+        terms.append(repulsion(beads.types, training.positions[training.weights > 0] / length))
     return terms
 
 
