@@ -205,7 +205,7 @@ def odds_of_energy(model: Model, run: Path, level: float) -> float:
     some = training.select(slice(None, None, max(1, len(training) // DRIFT_FRAMES)))
     inside = torsions(some.positions, np.array([[0, 1, 2, 3]]))[:, 0] > 0
     x = jax.jit(jax.vmap(model.chart.encode))(jnp.asarray(some.positions))
-    levels = np.geomspace(level, min(model.schedule.largest, model.network.conservative_to), 24)
+    levels = np.geomspace(level, model.largest_energy, 24)
     drift, *_ = odds_drift(model.network, model.chart, levels, Coordinates(x, some.weights, some.block), inside)
     share = float(np.average(inside, weights=some.weights))
     return float(np.log((1 - share) / share)) - drift

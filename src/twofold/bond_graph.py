@@ -40,3 +40,11 @@ def bonds_apart(count: int, bonds: np.ndarray) -> np.ndarray:
         for other in order[1:]:
             apart[bead, other] = apart[bead, parent[other]] + 1
     return apart
+
+
+def laplacian(count: int, bonds: np.ndarray) -> np.ndarray:
+    """Matrix (count, count) with the number of bonds of each bead on the diagonal, and -1 for two that are bonded."""
+    matrix = np.zeros((count, count))
+    np.add.at(matrix, (bonds, bonds), 1.0)
+    np.add.at(matrix, (bonds, bonds[:, ::-1]), -1.0)
+    return matrix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from twofold.bond_graph import laplacian
 from twofold.chart.rings import chart_and_limit
 from twofold.chart.tree import NotATree, stiff_bonds, tree_of
 from twofold.ensemble import Ensemble
@@ -44,13 +45,6 @@ def _compactness(training: Ensemble) -> float:
     frames = training.positions[:: max(1, len(training) // 1000)].astype(np.float64)
     squared = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1))
     # free joints: <Rg^2> = b^2 tr L^+ / N with the Laplacian of the bonds (Kramers; Eichinger for rings)
-    free = squared * np.trace(np.linalg.pinv(_laplacian(len(training.beads), bonds))) / len(training.beads)
+    free = squared * np.trace(np.linalg.pinv(laplacian(len(training.beads), bonds))) / len(training.beads)
     centred = frames - frames.mean(1, keepdims=True)
     return float(np.sqrt(np.mean(np.sum(centred**2, (1, 2))) / len(training.beads) / free))
-
-
-def _laplacian(count: int, bonds: np.ndarray) -> np.ndarray:
-    matrix = np.zeros((count, count))
-    np.add.at(matrix, (bonds, bonds), 1.0)
-    np.add.at(matrix, (bonds, bonds[:, ::-1]), -1.0)
-    return matrix
