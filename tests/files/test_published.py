@@ -176,6 +176,31 @@ def test_extended_xyz_is_read_like_archives(tmp_path):
         read_published([])
 
 
+def md22():
+    """Arrays of an MD22 file as sGDML writes them: with units, level of theory, sums and a checksum."""
+    energies, forces = ENERGIES / molecules.KCAL, FORCES / molecules.KCAL / 10
+    sums = {"E_min": energies.min(), "E_mean": energies.mean(), "F_var": forces.var()}
+    text = {"name": "dipeptide", "theory": "PBE+MBD", "r_unit": "Ang", "e_unit": "kcal/mol", "code_version": "0.4.11"}
+    arrays = {"z": molecules.NUMBERS, "R": 10 * POSITIONS, "E": energies, "F": forces, "type": b"d", "md5": b"0" * 32}
+    return arrays | text | sums
+
+
+def test_md22_as_an_archive_and_as_xyz_of_energies_and_tabs(tmp_path):
+    """The dipeptide is a chain that is not named, so that its atoms are the beads."""
+    archive = molecules.savez(tmp_path / "md22_dipeptide.npz", md22())
+    frames = (molecules.xyz_frame(i, repr(float(ENERGIES[i] / molecules.KCAL))) for i in range(FRAMES))
+    text = "".join(frames).replace("  ", "\t")
+    assert "\t" in text
+    (tmp_path / "md22_dipeptide.xyz").write_text(text)
+    for path, unit in ((archive, None), (tmp_path / "md22_dipeptide.xyz", "kcal/mol")):
+        read = read_trajectory(path, [], temperature=500.0, energy_unit=unit)
+        assert read.beads.types == molecules.ELEMENTS
+        assert len(read.beads.bonds) == 21
+        assert read.positions == pytest.approx(POSITIONS, abs=1e-6)
+        assert read.forces == pytest.approx(FORCES, rel=1e-4, abs=1e-3)
+        assert read.energies == pytest.approx(ENERGIES, rel=1e-9)
+
+
 def test_one_molecule_of_many(tmp_path):
     many = molecules.spice(tmp_path / "many.hdf5", ala={}, gly={"dft_total_energy": ENERGIES + 1})
     one = molecules.spice(tmp_path / "one.h5", ala={})

@@ -6,6 +6,7 @@ import pytest
 
 from twofold.systems.catalogue import SYSTEMS
 from twofold.systems.clusters import CLUSTERS
+from twofold.units import thermal_energy
 
 
 def triangle(side):
@@ -28,6 +29,27 @@ def test_lennard_jones_by_hand():
     trap = 0.5 * np.sum((np.asarray(y) - np.asarray(y).mean(0)) ** 2)
     pair = 2 * (1.2**-12 - 2 * 1.2**-6)
     assert float(CLUSTERS["lj13"].potential(y)) == pytest.approx(3 * pair + trap, rel=1e-5)
+
+
+def test_lj55_against_a_double_sum():
+    """Over ordered pairs, so that a pair counts twice; in kT, with the minimum of a pair at 1."""
+    cluster = CLUSTERS["lj55"]
+    for x in cluster.starts(3, np.random.default_rng(4)).astype(np.float64):
+        total, forces = 0.0, np.zeros((55, 3))
+        for i in range(55):
+            for j in range(55):
+                if i != j:
+                    step = x[i] - x[j]
+                    r = np.sqrt(step @ step)
+                    total += r**-12 - 2 * r**-6
+                    forces[i] += 24 * (r**-14 - r**-8) * step
+        away = x - x.mean(axis=0)
+        total, forces = total + 0.5 * np.sum(away**2), forces - away
+        assert cluster.thermal == pytest.approx(thermal_energy(cluster.temperature))
+        assert float(cluster.potential(jnp.asarray(x, jnp.float32))) == pytest.approx(total, rel=1e-4)
+        assert float(cluster.energy(jnp.asarray(x, jnp.float32))) == pytest.approx(total * cluster.thermal, rel=1e-4)
+        found = cluster.forces(np.asarray(x[None], np.float32))[0] / cluster.thermal
+        np.testing.assert_allclose(found, forces, rtol=2e-3, atol=2e-3 * np.abs(forces).max())
 
 
 @pytest.mark.parametrize("name", ["dw4", "lj13"])
