@@ -1,5 +1,6 @@
 """The command line as a user meets it: help, the whole path, and mistakes that end in one line and destroy nothing."""
 
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import peptides
 import twofold
 from synthetic import TINY
 from twofold.cli import commands, main
+from twofold.errors import UserError
 from twofold.files.store import read_ensembles, write_ensembles
 from twofold.files.trajectories import read_positions
 from twofold.systems.catalogue import SYSTEMS
@@ -254,15 +256,48 @@ def test_fit_from_a_data_set_in_python_and_by_name(chain_ensemble, tmp_path, cap
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
 
-def test_forces_of_another_unit_are_refused_before_anything_is_written(tmp_path, capsys):
-    """Four particles held together by springs, whose forces are known; they are said to be in kcal/mol."""
-    rng = np.random.default_rng(0)
+def springs(folder, edge):
+    """A file of four particles held together by springs at 300 K, nm and kJ/mol, that rest `edge` from the first."""
     thermal, stiffness = 2.4943, 900.0
-    x = np.array([[0, 0, 0], [0.4, 0, 0], [0, 0.4, 0], [0, 0, 0.4]])
-    moved = np.sqrt(thermal / stiffness) * rng.standard_normal((2000, 4, 3))
+    rest = edge * np.eye(4)[:, 1:]
+    moved = np.sqrt(thermal / stiffness) * np.random.default_rng(0).standard_normal((2000, 4, 3))
     forces = -stiffness * (moved - moved.mean(axis=1, keepdims=True))
-    np.savez(tmp_path / "springs.npz", positions=x + moved, forces=forces)
-    given = ["fit", str(tmp_path / "springs.npz"), "--temperature", "300", "--length-unit", "nm", "--steps", "1"]
+    np.savez(folder / "springs.npz", positions=rest + moved, forces=forces)
+    return folder / "springs.npz"
+
+
+@pytest.mark.parametrize(
+    ("forces", "labels", "signal"),
+    [("auto", "noise and forces", True), ("only", "forces", True), ("none", "noise", False)],
+)
+def test_first_lines_of_a_fit_say_what_it_learns_from(tmp_path, capsys, monkeypatch, forces, labels, signal):
+    """All of a Gaussian's forces is signal; of the noise `sigma^2 / (v + sigma^2)` for modes of the variance v.
+
+    The unit is the root mean square of a coordinate, in which the three modes of four beads have v = 4/3.
+    """
+
+    def stopped(*_, **__):
+        raise UserError("enough", "the first lines alone")
+
+    monkeypatch.setattr("twofold.training.fit._Fit.run", stopped)
+    given = ["fit", springs(tmp_path, 0.0), "--temperature=300", "--length-unit=nm", "--energy-unit=kj/mol"]
+    (tmp_path / "small.yml").write_text("{architecture: particles, width: 4, depth: 1}")
+    asked = ["--config", tmp_path / "small.yml", f"--forces={forces}", "--out", tmp_path / "run"]
+    _, out, _ = leave([*given, *asked], capsys)
+    said = " ".join(out.split())
+    assert ("they can be those of this ensemble" in said) == signal
+    pattern = r"Learning from (.*?); labels of noise at sigma (.*?): at least (.*?) % is signal(.*?)\.(?!\d)"
+    found = re.search(pattern, said)
+    assert found is not None
+    assert found[1] == labels
+    assert found[4] == ("; forces: at least 100 %" if signal else "")
+    assert found[2] == "0.004"
+    assert float(found[3]) == pytest.approx(100 * 0.004**2 / (4 / 3 + 0.004**2), rel=0.05)
+
+
+def test_forces_of_another_unit_are_refused_before_anything_is_written(tmp_path, capsys):
+    """They are said to be in kcal/mol."""
+    given = ["fit", str(springs(tmp_path, 0.4)), "--temperature", "300", "--length-unit", "nm", "--steps", "1"]
     out = ["--out", str(tmp_path / "run"), "--architecture", "cartesian"]
     with pytest.raises(SystemExit) as left:
         main([*given, "--energy-unit", "kcal/mol", *out])

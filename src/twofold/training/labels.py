@@ -149,8 +149,13 @@ class NoiseBudget:
     forces: float | None = None
 
     def __str__(self) -> str:
-        said = f"labels of noise at sigma {self.sigma:.3g}: at least {100 * self.noise:.2g} % is signal"
-        return said if self.forces is None else f"{said}; forces: at least {100 * self.forces:.2g} %"
+        said = f"labels of noise at sigma {self.sigma:.3g}: at least {_percent(self.noise)} % is signal"
+        return said if self.forces is None else f"{said}; forces: at least {_percent(self.forces)} %"
+
+
+def _percent(share: float) -> str:
+    """Two digits, and 100 for all of it."""
+    return f"{float(f'{100 * share:.2g}'):g}"
 
 
 def noise_budget(coordinates: np.ndarray, forces: np.ndarray | None, weights: np.ndarray, sigma: float) -> NoiseBudget:
