@@ -138,7 +138,7 @@ def _particles(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: 
     chart = cartesian_chart(training.positions, training.weights, training.source.get("axes", 3))
     names = sorted(set(training.beads.types))
     types = np.array([names.index(name) for name in training.beads.types])
-    contact = contacts_by_type(training.positions, types) / float(chart.length)
+    contact = contacts_by_type(training.positions[training.weights > 0], types) / float(chart.length)
     energy = ParticleEnergy.build(types, contact, key, width=width or 32, depth=depth or 2)
     return Built("particles", reason, chart, energy, NoiseSchedule(0.004, 6.0), PARTICLES)
 
