@@ -37,12 +37,8 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert names["energies"].shape == (200,)
     assert names["model"].beads.names == ("C", "N", "CA", "C", "N")
     assert "of 10 replicas are stable" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.glob("ala2-md.*")} >= {
-        "ala2-md.xtc",
-        "ala2-md.pdb",
-        "ala2-md.csv",
-        "ala2-md.h5",
-    }
+    made = {path.suffix for path in tmp_path.glob("ala2-md.*")}
+    assert made >= {".xtc", ".pdb", ".csv", ".h5"}
 
 
 @pytest.mark.parametrize("page", sorted(path.relative_to(ROOT) for path in [README, *ROOT.glob("docs/*.md")]), ids=str)
