@@ -5,26 +5,21 @@
 DATA is a folder with the 500-ns trajectories 00 to 19 of the pentapeptide and their PDB (mdshare, CC-BY 4.0; Scherer et
 al., JCTC 11, 5525, 2015). Trajectories 00-15 train, 16-19 score. With --rotate every seed holds out four others, so
 that five seeds score every trajectory once: rows that share four share the ways in which those differ from the rest.
-Settings have been chosen on 13-15: `--without 1` leaves out the seed that holds them out.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
 import tyro
-from common import Folder, command_line, fit_once, header, publish, quantity, sample_once, scored, spread, table
+from common import Folder, command_line, fit_once, header, publish, quantity, scored, spread, table
 
-from twofold import evaluation
 from twofold.model import Model
 
 RESIDUES = ("LEU2", "ALA3", "LEU4")
 TRAJECTORIES, HELD_OUT = 20, 4
-DRAWS_APART = 1000
-"""Between the seeds of draws of samples; those of fits are below."""
 TRADES = 250
 """Rounds of trades, and frames, of a simulation with exchange."""
 KINDS = {"samples": "samples", "simulation": "simulation", "exchange": "simulation with exchange"}
@@ -41,9 +36,7 @@ def main(
     ] = (),
     architectures: tuple[str, ...] = ("auto",),
     rotate: bool = False,
-    without: Annotated[tuple[int, ...], tyro.conf.arg(help="seeds that are left out")] = (),
     samples: int = 20_000,
-    draws: Annotated[int, tyro.conf.arg(help="of so many samples from each model; scores are their mean")] = 1,
     replicas: int = 200,
     length_ps: float = 100.0,
     exchange: Annotated[
@@ -58,9 +51,9 @@ def main(
     for architecture in architectures:
         for place, time in enumerate(minutes):
             budget = {"steps": updates[place]} if updates else {"minutes": time}
-            amounts = {"samples": samples, "draws": draws, "simulation": simulation, "exchange": exchange}
+            amounts = {"samples": samples, "simulation": simulation, "exchange": exchange}
             found = []
-            for seed in (seed for seed in range(seeds[place % len(seeds)]) if seed not in without):
+            for seed in range(seeds[place % len(seeds)]):
                 first = (TRAJECTORIES - HELD_OUT * (1 + seed * rotate)) % TRAJECTORIES
                 run = folder / f"{architecture}-{time:g}min-{seed}{f'-from-{first}' if rotate else ''}"
                 found.append(one_run(data, run, architecture, seed, first, budget, amounts))
@@ -68,12 +61,11 @@ def main(
             floors = floors or floor_row(found)
             print("\n".join(table(COLUMNS, [floors, *rows])), flush=True)
     split = "all but four, which score, others for each seed" if rotate else "00-15, scored on 16-19"
-    repeated = f", mean over {draws} draws of them" if draws > 1 else ""
     trading = f" With exchange: half as long, {TRADES} trades with copies at {exchange} larger levels of noise."
     lines += [
         f"Trained on trajectories {split} (20,004 frames; 60 x 60 bins). JS in nats against all held-out frames; the "
         "floor is the same score of training frames at equal effective size. Mean ± standard error over seeds. "
-        f"{samples} samples, 100 steps of the reverse SDE{repeated}. Simulation: {replicas} x {length_ps:g} ps from "
+        f"{samples} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
         "samples, frames freed of the noise of sigma* by one step of the probability flow."
         f"{trading if exchange else ''} Targets, with at most 30 minutes of training: "
         "phi/psi <= 1.2 x floor, end-to-end and far pairs <= 1.5 x floor, wrong hands, cis bonds < 0.1 %, clashes <= "
@@ -107,34 +99,11 @@ def one_run(
         **budget,
     )
     metrics = scored(folder, model, seed=seed, samples=amounts["samples"], simulation=amounts["simulation"])
-    first_draw = metrics["sets"]["samples"]
-    others = [drawn(folder / f"draw-{draw}", folder / "run", model, amounts) for draw in range(1, amounts["draws"])]
-    metrics["sets"]["samples"] = averaged([first_draw, *others])
     if amounts["exchange"]:
         trading = trades(folder, model, seed, amounts)
         metrics["sets"]["exchange"] = trading["sets"]["simulation"]
         metrics["simulations"]["exchange"] = trading["simulations"]["simulation"]
     return {"metrics": metrics, "report": model.report}
-
-
-def drawn(folder: Path, run: Path, model: Model, amounts: dict[str, Any]) -> dict[str, Any]:
-    """Scores of another draw of samples, the seed of which is the number in the name of its folder; made once."""
-    if not (folder / "metrics.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        seed = DRAWS_APART * int(folder.name.rsplit("-", 1)[1])
-        sample_once(model, folder / "samples.dcd", amounts["samples"], seed=seed)
-        evaluation.evaluate(run, out=folder, samples=folder / "samples.dcd", overwrite=True)
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["sets"]["samples"]
-
-
-def averaged(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Values and ratios of the quantities, mean over draws; all else is that of the first."""
-    rows = []
-    for first in results[0]["quantities"]:
-        same = [quantity(result, first["name"]) for result in results]
-        mean = {field: fmean(row[field] for row in same) for field in ("value", "ratio") if first[field] is not None}
-        rows.append(first | mean)
-    return results[0] | {"quantities": rows}
 
 
 def trades(folder: Path, model: Model, seed: int, amounts: dict[str, Any]) -> dict[str, Any]:
