@@ -97,10 +97,12 @@ def main(
         f"Mean ± standard error over {seeds} seeds of the fit, and of the data where they are made by a known energy; "
         "of the truth and of training frames (those of the first seed) block jackknife. Ratios to the training frames "
         "are to those with the right weights, seed by seed: one is what weights can repair at best. Errors of ratios "
-        "combine those over seeds, of the truth and, where all seeds have the same frames, of these; the last cancels "
-        "in the ratio of what was learned from frames to the frames themselves. Halves of simulations differ where "
-        f"the mean over replicas and seeds is more than {MOST_ERRORS:g} errors from zero. Structure is the distance "
-        "from one half of the truth, and its floor that of the other half; all sets of a system have equally many "
+        "of populations combine those over seeds, of the truth and, where all seeds have the same frames, of these; "
+        "the last cancels in the ratio of what was learned from frames to the frames themselves. Those of structures "
+        "have neither the noise of shared frames nor that of the first half of the truth. Halves of simulations "
+        f"differ where the mean over replicas and seeds is more than {MOST_ERRORS:g} errors from zero. Structure is "
+        "the distance from one half of the truth, and its floor that of the other half; all sets of a system have "
+        "equally many "
         "frames, drawn by their weights without repetition.",
         "",
         *(f"- {note}" for note in notes),

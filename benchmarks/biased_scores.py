@@ -73,6 +73,7 @@ def halves(inside: np.ndarray, replica: np.ndarray, late: np.ndarray) -> Value:
 
 def drawn(weights: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
     """Indices of `number` frames, none twice, in proportion to their weights; at most `most` of these."""
+    assert number <= most(weights)
     order = rng.permutation(len(weights))
     ends = np.cumsum(weights[order]) * number / weights.sum()
     ends[-1] = number
@@ -99,12 +100,14 @@ class Judge:
         local, other = self._local(system.judges.select(half)), system.judges.select(~half)
         self._exact = system.histogram(system.bins(local.positions), local.weights)
         known = [self._local(frames).weights for frames in (other, *map(self.training, system.kinds))]
-        self.number = min([*map(most, known), *(len(one) for one in found if len(one) >= LEAST)])
+        # a set of which little is left, as few replicas were stable, has no structure; it must not blur that of others
+        least = max(LEAST, min(map(most, known)) // 2)
+        self.number = min([*map(most, known), *(len(one) for one in found if len(one) >= least)])
         self.floor = self.structure(other)
 
     def training(self, kind: Kind, seed: int = 0) -> Ensemble:
-        """Frames that train."""
-        return self.system.frames(kind, seed)[0]
+        """Frames that train, without repetition: those drawn by weights from shared frames stand for these."""
+        return self.system.frames("weighted" if self.system.shared and kind == "unbiased" else kind, seed)[0]
 
     def _local(self, frames: Ensemble) -> Ensemble:
         return frames.select(self.system.local(frames.positions))
@@ -162,7 +165,8 @@ class Judge:
         draws = [drawn(weights, self.number, rng) for _ in range(DRAWS)]
 
         def found(index: np.ndarray) -> float:
-            there = np.isin(np.arange(len(bins)), index)
+            there = np.zeros(len(bins), bool)
+            there[index] = True
             parts = [self.system.histogram(bins[draw[there[draw]]]) for draw in draws]
             return float(np.mean([self.system.divergence(part, self._exact) for part in parts]))
 

@@ -37,10 +37,10 @@ BINS = 60
 BLOCKS = 20
 COLUMNS = (
     "system", "level", "sigma over smallest", "blur undone in", "JS", "its own error", "PMF error", "its own error",
-    "bond widths, largest excess, %", "stable", "replica-steps/s",
+    "bond widths, largest difference, %", "stable", "replica-steps/s",
 )  # fmt: skip
 Scores = tuple[float, float, float, float, float | None]
-"""JS and its jackknife error, PMF error and its jackknife error, and the largest excess of a bond's width."""
+"""JS and its jackknife error, PMF error and its own, and the largest difference of a bond's width in percent."""
 
 
 def main(
@@ -57,14 +57,19 @@ def main(
     lines = header("Undoing the blur of the noise", command_line())
     found: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     rows: list[tuple[Any, ...]] = []
-    for place, folder in enumerate(runs):
+    for folder in runs:
         model = fitting.load(folder)
         _, reference = RunFolder(folder).read_data()
         system = reference.source.get("landscape", f"{len(model.beads)} beads")
         for name, factor in levels(model, factors).items():
-            settings = {"replicas": replicas, "length_ps": frames * frame_ps, "frame_ps": frame_ps, "seed": place}
+            settings = {
+                "replicas": replicas,
+                "length_ps": frames * frame_ps,
+                "frame_ps": frame_ps,
+                "seed": model.report["settings"]["seed"],
+            }
             settings["sigma"] = factor * model.schedule.smallest
-            for undone, row in rows_of(model, reference, out / f"{place}" / name, settings):
+            for undone, row in rows_of(model, reference, out / "-".join(folder.parts[-3:-1]) / name, settings):
                 found[system, name, undone].append(row)
         rows = [(*labels, *cells(each)) for labels, each in found.items()]
         print("\n".join(table(COLUMNS, rows)), flush=True)
@@ -152,14 +157,14 @@ def plane(positions: np.ndarray, reference: Ensemble) -> np.ndarray:
 
 
 def excess(positions: np.ndarray, reference: Ensemble) -> float | None:
-    """In percent; None without bonds."""
+    """Largest difference of the width of a bond, in percent whichever way; None without bonds."""
     if not len(reference.beads.bonds):
         return None
     lengths, there = (distances(one, reference.beads.bonds) for one in (positions, reference.positions))
     share = reference.weights / reference.weights.sum()
     width = np.sqrt(share @ (there - share @ there) ** 2)
     ratio = lengths.std(axis=0) / width - 1
-    return float(100 * ratio[np.abs(ratio).argmax()])
+    return float(100 * np.abs(ratio).max())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import tyro
 
 from twofold import evaluation, fitting, packaged
 from twofold.ensemble import Ensemble
+from twofold.errors import UserError
 from twofold.files.trajectories import read_positions, write_trajectory
 from twofold.model import Model
 from twofold.molecular_dynamics import deblurred, simulated_with
@@ -216,7 +217,10 @@ def both_sets(
     sample_once(model, drawn, samples, seed=seed, **sampling or {})
     simulate_once(model, moved, seed=seed, **simulation)
     summary = read_summary(moved)
-    frames = freed(model, moved, skip_ps) if moved.is_file() else None
+    try:
+        frames = freed(model, moved, skip_ps) if moved.is_file() else None
+    except UserError:
+        frames = None  # all were stopped before
     return read_positions(drawn, model.beads), frames, f"{summary['stable']}/{summary['replicas']}"
 
 

@@ -59,11 +59,12 @@ def main(
     judges = np.load(data / "dihedral_traj0.npy")
     whole = read(data)
     found = measure_forces(whole)
-    simulation = {"replicas": 100, "length_ps": length_ps, "frame_ps": length_ps / 250, "exchange": 4}
+    simulation = {"replicas": REPLICAS, "length_ps": length_ps, "frame_ps": length_ps / RECORDED, "exchange": 4}
     one, other = np.split(judges, [len(judges) // 2])
     rows: list[tuple[Any, ...]] = [("", "halves of the judges", *cells([scores(one, other)]), *BLANK)]
     rng = np.random.default_rng(0)
-    for number in (*frames, samples):
+    # half of the frames of a simulation count
+    for number in (*frames, SIMULATED // 2, samples):
         for name, drawn, against in (("the judges", judges, judges), ("one half against the other", one, other)):
             found_there = [scores(drawn[rng.choice(len(drawn), number)], against) for _ in range(DRAWS)]
             rows.append(("", f"{number} draws of {name}", *cells(found_there), *BLANK))
@@ -73,7 +74,7 @@ def main(
     signals, gains = [], []
     for number, repeats in zip(frames, seeds, strict=True):
         parts = [taken(whole, number, seed) for seed in range(repeats)]
-        own = [scores(angles(part.positions), judges) for part in parts]
+        own = [scores(angles(part.positions), judges) for part in (parts if number < len(whole) else parts[:1])]
         rows.append((number, "the frames themselves", *cells(own), *BLANK))
         arms: dict[str, Arm] = {}
         for name in labels:
@@ -95,10 +96,11 @@ def main(
         f"counts, freed of the noise of sigma*. JS ({BINS} x {BINS} bins, nats) and PMF error ((kT)^2) of (phi, psi) "
         f"against the {len(judges)} pairs of torsions, of which {share:.2g} ± {error:.1g} % have phi > 0, a basin that "
         "is entered too rarely there to be known well: JS where phi < 0 is the sharper judge. Sets are to be read "
-        f"against as many draws of the judges. Mean ± standard error over seeds ({', '.join(map(str, seeds))}); one of "
-        "other labels than noise, and noise and forces.",
+        f"against as many draws of the judges. Mean ± standard error over seeds ({', '.join(map(str, seeds))}), or "
+        f"over {DRAWS} draws; one seed of other labels than noise, and noise and forces.",
         "",
-        f"What the forces take off, in pairs of the same frames: {'; '.join(gains)}.",
+        f"What the forces take off, in pairs of the same frames (where all frames are taken, errors are over fits "
+        f"alone): {'; '.join(gains)}.",
         "",
         *table(COLUMNS, rows),
     ]
@@ -107,13 +109,15 @@ def main(
 
 BLANK = ("", "", "", "", "")
 DRAWS = 5
+REPLICAS, RECORDED = 100, 250
+SIMULATED = REPLICAS * RECORDED
 BLOCKS = 20
 
 
 def taken(whole: Ensemble, number: int, seed: int) -> Ensemble:
     """So many frames, evenly over the time, others for each seed as long as there are any."""
     every = len(whole) // number
-    return whole.select(slice(seed % every, None, every))
+    return whole.select(slice(seed % every, None, every)).select(slice(number))
 
 
 def signal(report: dict[str, Any]) -> str:

@@ -109,7 +109,8 @@ def scores_by_labels(
         f"{POINTS} unseen frames with noise of sigma nm (1 nm: the minimum of a pair), mean over seeds "
         f"({', '.join(map(str, seeds))} of them, each with frames of its own) ± error over seeds and frames. The "
         "default against the best of the others in pairs of the same seed and frames, negative where it is better, and "
-        "which that is. Error of the exact scores themselves, which cancels in the product of two: "
+        "which that is (the best by the same frames, which favours it). Error of the exact scores themselves, which "
+        "cancels in the product of two: "
         f"{own}; their -<y.s> over the {DIRECTIONS} that it is for an exact one: {virial}.",
         "",
         *table(COLUMNS, rows),

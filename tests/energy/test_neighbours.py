@@ -33,6 +33,12 @@ def as_sets(found, count):
     return [set(row) for row in rows]
 
 
+@pytest.mark.parametrize("edge", [1.8, 3.6, 4.2, 8.4])
+def test_edges_of_whole_cells_are_no_narrower_in_single_precision(edge):
+    # edges over cut-offs are whole numbers in double precision only
+    assert neighbour_lists(cloud(DENSE + 1, edge), 0.6, np.full(3, edge)) is not None
+
+
 @pytest.mark.parametrize("edges", [None, (6.0, 6.0, 6.0), (3.5, 6.0, 9.0), (2.5, 6.0, 2.1)])
 def test_lists_hold_all_partners_and_no_others(edges):
     edges = None if edges is None else np.array(edges, np.float32)
