@@ -60,10 +60,11 @@ def main(
             rows += report(architecture, time, found)
             floors = floors or floor_row(found)
             print("\n".join(table(COLUMNS, [floors, *rows])), flush=True)
-    split = "all but four, which score, others for each seed" if rotate else "00-15, scored on 16-19"
+    rotated = "Each seed trains on all trajectories but four, which score and differ between seeds"
+    split = rotated if rotate else "Trained on trajectories 00-15, scored on 16-19"
     trading = f" With exchange: half as long, {TRADES} trades with copies at {exchange} larger levels of noise."
     lines += [
-        f"Trained on trajectories {split} (20,004 frames; 60 x 60 bins). JS in nats against all held-out frames; the "
+        f"{split} (20,004 frames; 60 x 60 bins). JS in nats against all held-out frames; the "
         "floor is the same score of training frames at equal effective size. Mean ± standard error over seeds. "
         f"{samples} samples, 100 steps of the reverse SDE. Simulation: {replicas} x {length_ps:g} ps from "
         "samples, frames freed of the noise of sigma* by one step of the probability flow."
