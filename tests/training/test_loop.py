@@ -90,6 +90,18 @@ def test_the_average_forgets_the_start_and_then_forgets_slowly(data):
     assert coefficient(200_000) == pytest.approx(0.999**10, abs=1e-4)
 
 
+def test_levels_weigh_with_forces_as_without_and_alike_by_forces_alone():
+    sigma, squares = jnp.array([0.02, 0.3, 4.0]), jnp.array([1.0, 4.0, 25.0])
+    model = Widths(jnp.zeros(3), Scale(jnp.ones(())))
+    found = {}
+    for use in ("auto", "only"):
+        settings = TrainingSettings(softening=0.1, forces=use)
+        trainer = Trainer(model, Line(3), None, NoiseSchedule(0.02, 5.0), settings, 10, squares)
+        found[use] = trainer._weight(sigma, trainer._share(sigma))
+    np.testing.assert_allclose(found["auto"], sigma**2 + 0.01, rtol=1e-5)
+    np.testing.assert_allclose(found["only"], 0.1, rtol=1e-5)
+
+
 def test_frames_are_drawn_in_proportion_to_their_weights():
     weights = np.random.default_rng(3).gamma(1.0, 1.0, 40)
     weights[[0, 7, 39]] = 0.0

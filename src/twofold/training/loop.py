@@ -176,12 +176,15 @@ class Trainer(eqx.Module):
         return jnp.ones_like(share) if self.settings.forces == "only" else share
 
     def _weight(self, sigma: Float[Array, " batch"], share: Array | None) -> Float[Array, " batch"]:
-        """Of a level: in proportion to the inverse of what its label varies by."""
-        if share is None:
+        """Of a level: the same with forces among the labels as without, or one for all, if they are all of the label.
+
+        What is noise in a force comes again whenever its frame is drawn: with more weight at small levels, as their
+        lesser mean square suggests, it would be learned by heart.
+        """
+        if share is None or self.settings.forces != "only":
             return level_weight(sigma, self.settings.softening or 0.0)
         assert self.variance is not None
-        # the second moment of the label is w J for the best mixture as for forces alone
-        return 1.0 / jnp.mean((self.variance * share).reshape(len(sigma), -1), axis=1)
+        return jnp.ones_like(sigma) / jnp.mean(self.variance)
 
     def _matching(
         self, model: Energy, x: Array, sigma: Array, key: PRNGKeyArray, known: Array | None, share: Array | None
