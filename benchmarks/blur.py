@@ -12,7 +12,6 @@ third row is a simulation with forces extrapolated from that level to none. Runs
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import command_line, header, publish, simulate_once, spread, table
+from common import command_line, header, publish, read_summary, simulate_once, spread, table
 
 from twofold import fitting
 from twofold.analysis.divergence import js_2d, pmf_error_2d
@@ -124,7 +123,7 @@ def rows_of(model: Model, reference: Ensemble, folder: Path, settings: dict[str,
         simulate_once(model, path, deblur=deblur, **settings)
         files, head = simulated_with(model, path)
         raw = record_ensemble(files.record).positions
-        summary = json.loads(files.summary.read_text(encoding="utf-8"))
+        summary = read_summary(path)
         factor = settings["sigma"] / model.schedule.smallest
         if deblur == "frames":
             yield "nothing", Row(factor, scores(raw, reference), summary)

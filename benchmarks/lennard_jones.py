@@ -268,8 +268,7 @@ def judged(name: str, out: Path, updates: int, batch: int, samples: int, replica
         f"The mixture with 10,000 frames and {updates} updates of {batch} ({model.report['seconds'] / 60:.0f} min): "
         f"{samples} samples, {replicas} replicas of {length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
         f"{moving['stable']} of {moving['replicas']} stable, against {JUDGES} frames of other chains; one fit, samples "
-        "without a corrector. Targets: total "
-        "variation and W1 at most twice the floor."
+        "without a corrector. Targets: total variation and W1 at most twice the floor."
     )
     return [f"## {name.upper()}: samples and simulation", "", lead, "", said, "", *table(RESULTS, rows)]
 

@@ -102,6 +102,13 @@ def pairs_of(x: Float[Array, "particles 3"], particles: Particles, cutoff: float
     return Pairs(step / distance[..., None], distance, jnp.where(real & particles.real[:, None], smooth, 0.0))
 
 
+def of_pairs(table: Float[Array, "types types ..."], particles: Particles) -> Float[Array, "particles partners ..."]:
+    """What a table of each two types has for each particle and its partners, in the order of `pairs_of`."""
+    types = jnp.append(particles.types, 0)
+    other = types[None, :-1] if particles.neighbours is None else types[particles.neighbours]
+    return table[particles.types[:, None], other]
+
+
 def steps_of(
     x: Float[Array, "particles 3"], pairs: Int[Array, "pairs 2"], particles: Particles
 ) -> Float[Array, "pairs 3"]:
@@ -208,14 +215,11 @@ class Repulsion(eqx.Module):
     def __call__(
         self, distance: Float[Array, "particles partners"], weight: Array, particles: Particles, sigma: Array
     ) -> Float[Array, ""]:
-        types = jnp.append(particles.types, 0)
-        other = types[None, :-1] if particles.neighbours is None else types[particles.neighbours]
-        own = particles.types[:, None]
         # the distance of two particles is blurred by the noise of both
         width = jnp.sqrt(jnp.asarray(SOFTNESS) ** 2 + 2.0 * sigma**2)
-        overlap = jax.nn.softplus((self.walls.contact[own, other] - distance)[..., None] / width)
+        overlap = jax.nn.softplus((of_pairs(self.walls.contact, particles) - distance)[..., None] / width)
         height = self.height @ level_features(sigma)
-        both = 0.5 * (height + height.swapaxes(0, 1))[own, other]
+        both = of_pairs(0.5 * (height + height.swapaxes(0, 1)), particles)
         # every pair is met twice
         return 0.5 * jnp.sum(weight * jnp.sum(both * overlap, axis=-1))
 

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from twofold.energy.base import Energy, System
-from twofold.energy.particles import Particles, contacts_by_type, in_space, pairs_of
+from twofold.energy.particles import Particles, contacts_by_type, in_space, of_pairs, pairs_of
 from twofold.fixed import Fixed
 
 SOFTNESS = 0.05
@@ -46,11 +46,8 @@ class HardCores(Energy, Fixed):
         """Sum over all pairs, those of nearest images in a box."""
         particles = Particles(self.types, jnp.ones(self.types.shape, bool)) if system is None else system
         pairs = pairs_of(in_space(x), particles, math.inf)
-        types = jnp.append(particles.types, 0)
-        other = types[None, :-1] if particles.neighbours is None else types[particles.neighbours]
-        contact = self.contact[particles.types[:, None], other]
         # every pair is met twice; a weight is one or, for padding and for a particle and itself, zero
-        return 0.5 * jnp.sum(pairs.weight * wall(pairs.distance, contact, sigma))
+        return 0.5 * jnp.sum(pairs.weight * wall(pairs.distance, of_pairs(self.contact, particles), sigma))
 
 
 def wall(distance: Float[Array, ...], contact: Float[Array, ...], sigma: Float[Array, ""]) -> Float[Array, ...]:
