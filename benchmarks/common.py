@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -156,10 +157,10 @@ def scored(
     A simulation that was stopped everywhere before its first frame has a summary, but no numbers. sampling: options of
     `Model.sample`; settings: of `evaluate`.
     """
+    if samples:
+        sample_once(model, folder / "samples.dcd", samples, seed=seed, **sampling or {})
+    simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
     if not (folder / "metrics.json").is_file():
-        if samples:
-            sample_once(model, folder / "samples.dcd", samples, seed=seed, **sampling or {})
-        simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
         evaluation.evaluate(
             run or folder / "run",
             out=folder,
@@ -173,19 +174,34 @@ def scored(
 
 
 def sample_once(model: Model, path: Path, number: int, **options: Any) -> None:
-    """`number` samples at `path`, with the options of `Model.sample`; those that are there are not drawn again."""
+    """`number` samples at `path`, with the options of `Model.sample`; those that are there are not drawn again.
+
+    Ends the benchmark where another number is there.
+    """
     if not path.is_file():
         write_trajectory(path, model.sample(number, **options).positions, model.beads)
+    there = len(read_positions(path, model.beads))
+    if there != number:
+        raise SystemExit(f"{path} holds {there} samples, not {number}: give another folder")
 
 
 def simulate_once(model: Model, path: Path, **settings: Any) -> None:
-    """A simulation at `path`; one that is there is not made again, one that was interrupted is taken to its end."""
+    """A simulation at `path`; one that is there is not made again, one that was interrupted is taken to its end.
+
+    Ends the benchmark where one of other replicas or another length is there.
+    """
     if not path.with_suffix(".json").is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         began = path.with_suffix(".h5").is_file()
         # how it began is in its record
         start = ("start", "start_basin", "replicas") if began else ()
         model.simulate(path, resume=began, **{name: value for name, value in settings.items() if name not in start})
+    summary = read_summary(path)
+    for name in ("replicas", "length_ps"):
+        wanted, there = settings.get(name), summary[name]
+        # lengths are whole numbers of frames, and less where all replicas were stopped
+        if wanted and summary["stable"] and not math.isclose(wanted, there, rel_tol=0.02):
+            raise SystemExit(f"{path} has {name} = {there:g}, not {wanted:g}: give another folder")
 
 
 def read_summary(simulation: Path) -> dict[str, Any]:

@@ -12,27 +12,23 @@ expectation; it is there to show what its estimate costs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 from common import Folder, command_line, fit_once, header, publish, quantity, scored, table, with_error
-from jaxtyping import Array
+from exact_scores import DIRECTIONS, LEVELS, POINTS, known_scores
 
 from twofold.analysis.uncertainty import jackknife
 from twofold.files.store import write_ensembles
 from twofold.model import Model
 from twofold.run_folder import RunFolder
-from twofold.systems.clusters import CLUSTERS, Cluster
+from twofold.systems.clusters import CLUSTERS
 from twofold.systems.convergence import cluster_convergence
 from twofold.units import thermal_energy
 
-LEVELS = (0.003, 0.01, 0.03, 0.1, 0.3)
-"""nm; the minimum of a pair is at 1 nm."""
 LABELS: dict[str, dict[str, Any]] = {
     # each frame is seen with one noise here, with two that are opposite by the others: twice the frames cost as much
     "noise, plain loss": {"forces": "none", "loss": "denoising", "frames_at_once": 2},
@@ -42,14 +38,7 @@ LABELS: dict[str, dict[str, Any]] = {
     "matrix": {"forces": "auto", "force_mixture": "matrix"},
 }
 DEFAULT, BEATEN = "mixture", ("noise, plain loss", "noise")
-POINTS = 256
 GROUPS = np.arange(POINTS) * 32 // POINTS
-MEAN_SQUARE = 219.0
-"""Mean square of a component of the force in kT/nm."""
-DIRECTIONS = 36
-"""Coordinates of thirteen particles less those of their mean."""
-CHAIN = 12_000
-FORGOTTEN = 4000
 UNSEEN = 200
 """Frames that choose sigma*; those that judge are others."""
 SIGMA_NM = 0.003
@@ -65,20 +54,19 @@ def main(
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(help="for each of frames")] = (3, 3, 3),
     updates: int = 1000,
     batch: int = 64,
-    clusters: tuple[str, ...] = ("lj13", "lj55"),
-    long_updates: Annotated[tuple[int, ...], tyro.conf.arg(help="for each of clusters")] = (6000, 2000),
-    long_batch: Annotated[tuple[int, ...], tyro.conf.arg(help="for each of clusters")] = (64, 16),
-    samples: Annotated[tuple[int, ...], tyro.conf.arg(help="for each of clusters")] = (10_000, 2000),
-    replicas: Annotated[tuple[int, ...], tyro.conf.arg(help="for each of clusters")] = (100, 20),
-    length_ps: Annotated[tuple[float, ...], tyro.conf.arg(help="for each of clusters")] = (100.0, 20.0),
+    clusters: Annotated[tuple[str, ...], tyro.conf.arg(help="to sample and to simulate: lj13, lj55, or none")] = (
+        "lj13",
+        "lj55",
+    ),
+    scale: Annotated[float, tyro.conf.arg(help="of what clusters get; below 1 to try it out")] = 1.0,
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its tables."""
     lines = header("Lennard-Jones particles", command_line())
     if frames:
         lines += scores_by_labels(folder, frames, seeds, updates, batch)
-    for name, *amounts in zip(clusters, long_updates, long_batch, samples, replicas, length_ps, strict=True):
-        lines += judged(name, folder / name, *amounts)
+    for name in clusters:
+        lines += judged(name, folder / name, AMOUNTS[name].scaled(scale))
     publish(lines, write)
 
 
@@ -156,71 +144,6 @@ def fitted(cluster: str, out: Path, frames: int, seed: int, **settings: Any) -> 
     return fit_once(out, cluster, frames=whole, held_out_fraction=UNSEEN / whole, seed=seed, **settings)
 
 
-def known_scores(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Noised unseen frames and the exact scores there, by level; kept in the folder."""
-    cluster, found = CLUSTERS["lj13"], []
-    unseen = cluster.ensemble(POINTS, 10_000).positions
-    for seed, sigma in enumerate(LEVELS):
-        store = folder / f"exact-{sigma:g}-{POINTS}-{CHAIN}.npz"
-        if not store.is_file():
-            y, both = exact_scores(cluster, unseen, sigma, seed)
-            store.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(store, y=y, both=both)
-        with np.load(store) as kept:
-            found.append((kept["y"], kept["both"]))
-    return found
-
-
-def exact_scores(cluster: Cluster, positions: np.ndarray, sigma: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noised frames and two independent estimates of the score there, per nm: (frames, N, 3), (2, frames, N, 3)."""
-    keys = jax.random.split(jax.random.key(seed), 3)
-    x = jnp.asarray(positions)
-    y = x + sigma * centred(jax.random.normal(keys[0], x.shape))
-    both = [posterior_mean(cluster, x, y, jnp.float32(sigma), key) for key in keys[1:]]
-    return np.asarray(y), np.asarray(jnp.stack(both))
-
-
-def centred(x: Array) -> Array:
-    """Without the mean over particles."""
-    return x - jnp.mean(x, axis=-2, keepdims=True)
-
-
-@eqx.filter_jit
-def posterior_mean(cluster: Cluster, x: Array, y: Array, sigma: Array, key: Array) -> Array:
-    """Mean of the best label per nm over `p(x | y)`, by Metropolis-adjusted Langevin chains that start from x."""
-
-    def energy(x: Array, y: Array) -> Array:
-        return cluster.potential(x) + 0.5 * jnp.sum((x - y) ** 2) / sigma**2
-
-    slope = jax.vmap(jax.value_and_grad(energy))
-    # the stiffest direction has a curvature of about 600 per nm^2, and that of the noise on top
-    step = 0.3 / (600.0 + 1.0 / sigma**2)
-    share = 1.0 / (1.0 + MEAN_SQUARE * sigma**2)
-
-    def move(state: tuple[Array, Array, Array, Array], key: Array) -> tuple[tuple[Array, Array, Array, Array], None]:
-        x, value, gradient, total = state
-        draw, accept = jax.random.split(key)
-        new = x - step * gradient + jnp.sqrt(2 * step) * centred(jax.random.normal(draw, x.shape))
-        there, slope_there = slope(new, y)
-        slope_there = centred(slope_there)
-        forth = jnp.sum((new - x + step * gradient) ** 2, (1, 2))
-        back = jnp.sum((x - new + step * slope_there) ** 2, (1, 2))
-        odds = value - there + (forth - back) / (4 * step)
-        taken = jnp.log(jax.random.uniform(accept, odds.shape)) < odds
-        x = jnp.where(taken[:, None, None], new, x)
-        value, gradient = jnp.where(taken, there, value), jnp.where(taken[:, None, None], slope_there, gradient)
-        away = (x - y) / sigma**2
-        # both labels have the score as their mean; this mixture of them has the least variance
-        return (x, value, gradient, total + share * (away - gradient) + (1.0 - share) * away), None
-
-    value, gradient = slope(x, y)
-    first, second = jax.random.split(key)
-    state = (x, value, centred(gradient), jnp.zeros_like(x))
-    state, _ = jax.lax.scan(move, state, jax.random.split(first, FORGOTTEN))
-    state, _ = jax.lax.scan(move, (*state[:3], jnp.zeros_like(x)), jax.random.split(second, CHAIN))
-    return state[3] / CHAIN
-
-
 def squared_errors(model: Model, exact: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Square of the error of the score, over the mean square of the score: (levels, frames).
 
@@ -236,9 +159,37 @@ def squared_errors(model: Model, exact: list[tuple[np.ndarray, np.ndarray]]) -> 
     return np.array(found)
 
 
-def judged(name: str, out: Path, updates: int, batch: int, samples: int, replicas: int, length_ps: float) -> list[str]:
+@dataclass(frozen=True)
+class Amounts:
+    """How long a cluster is trained, sampled and simulated.
+
+    smallest: least level that is learned, units of the chart: None for that of the recipe.
+    """
+
+    updates: int
+    batch: int
+    samples: int
+    replicas: int
+    length_ps: float
+    smallest: float | None
+
+    def scaled(self, scale: float) -> Amounts:
+        """With so many times the updates, samples and length."""
+        updates, samples = (max(100, round(scale * number)) for number in (self.updates, self.samples))
+        return replace(self, updates=updates, samples=samples, length_ps=scale * self.length_ps)
+
+
+AMOUNTS = {
+    "lj13": Amounts(updates=6000, batch=64, samples=10_000, replicas=100, length_ps=100.0, smallest=None),
+    # in its larger unit the level of simulations lies below the least of the recipe
+    "lj55": Amounts(updates=2000, batch=16, samples=2000, replicas=20, length_ps=20.0, smallest=0.0025),
+}
+
+
+def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
     """Samples and simulation of a cluster by the mixture, trained longer, against reference chains of their own."""
-    model = fitted(name, out / "run", 10_000, 0, steps=updates, batch=batch, smallest_noise=SMALLEST[name])
+    settings = {"steps": amounts.updates, "batch": amounts.batch, "smallest_noise": amounts.smallest}
+    model = fitted(name, out / "run", 10_000, 0, **settings)
     judges, store = CLUSTERS[name].ensemble(JUDGES, SEED_OF_JUDGES), out / "judges.h5"
     if not store.is_file():
         write_ensembles(store, judges)
@@ -247,15 +198,15 @@ def judged(name: str, out: Path, updates: int, batch: int, samples: int, replica
     print(said, flush=True)
     length = float(getattr(model.chart, "length", 1.0))
     simulation = {
-        "replicas": replicas,
-        "length_ps": length_ps,
-        "frame_ps": length_ps / 100,
+        "replicas": amounts.replicas,
+        "length_ps": amounts.length_ps,
+        "frame_ps": amounts.length_ps / 100,
         "timestep_fs": TIMESTEP_FS,
         "sigma": max(SIGMA_NM / length, model.schedule.smallest),
     }
     # the corrector moves particles by the smallest noise: in Cartesian coordinates a third of the cost for little
     metrics = scored(
-        out, model, samples=samples, seed=0, simulation=simulation, sampling={"corrector": 0}, reference=[store]
+        out, model, samples=amounts.samples, seed=0, simulation=simulation, sampling={"corrector": 0}, reference=[store]
     )
     rows = []
     for kind in ("samples", "simulation"):
@@ -265,8 +216,9 @@ def judged(name: str, out: Path, updates: int, batch: int, samples: int, replica
                 rows.append((kind, what, *(_number(row[key]) for key in ("value", "error", "floor", "ratio"))))
     moving = metrics["simulations"]["simulation"]
     lead = (
-        f"The mixture with 10,000 frames and {updates} updates of {batch} ({model.report['seconds'] / 60:.0f} min): "
-        f"{samples} samples, {replicas} replicas of {length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
+        f"The mixture with 10,000 frames and {amounts.updates} updates of {amounts.batch} "
+        f"({model.report['seconds'] / 60:.0f} min): {amounts.samples} samples, {amounts.replicas} replicas of "
+        f"{amounts.length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
         f"{moving['stable']} of {moving['replicas']} stable, against {JUDGES} frames of other chains; one fit, samples "
         "without a corrector. Targets: total variation and W1 at most twice the floor."
     )
@@ -279,8 +231,6 @@ def _number(value: float | None) -> str:
 
 RESULTS = ("set", "quantity", "value", "error", "floor", "ratio")
 JUDGES, SEED_OF_JUDGES = 10_000, 20_000
-SMALLEST = {"lj13": None, "lj55": 0.0025}
-"""Least level that is learned, units of the chart: that of the recipe, or what is below `SIGMA_NM` of a larger one."""
 
 
 if __name__ == "__main__":
