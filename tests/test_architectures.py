@@ -129,6 +129,13 @@ def test_few_frames_of_a_landscape_are_held_back_more(frames, expected):
     assert build("auto", training, jax.random.key(0)).recipe.weight_decay == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("frames", "expected"), [(100, 0.5), (5000, 0.1), (20_000, 0.05)])
+def test_few_frames_of_particles_are_held_back_more(frames, expected):
+    some = walk(4)
+    training = Ensemble.build(some.beads, np.resize(some.positions, (frames, 4, 3)), 300.0)
+    assert build("particles", training, jax.random.key(0)).recipe.weight_decay == pytest.approx(expected)
+
+
 def test_the_smallest_noise_can_be_asked_for():
     schedule = build("auto", walk(5), jax.random.key(0), smallest=0.1).schedule
     assert (schedule.smallest, schedule.largest) == (0.1, build("auto", walk(5), jax.random.key(0)).schedule.largest)

@@ -52,7 +52,18 @@ from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.noise import VIEWS, NoiseSchedule, TimeSchedule
-from twofold.recipes import CARTESIAN, CHAIN, CHAIN_OF_FEW, LANDSCAPE, MANY, PARTICLES, PUBLISHED, SMALL_CHAIN, Recipe
+from twofold.recipes import (
+    CARTESIAN,
+    CHAIN,
+    CHAIN_OF_FEW,
+    LANDSCAPE,
+    MANY,
+    PARTICLES,
+    PUBLISHED,
+    SMALL_CHAIN,
+    Recipe,
+    of_frames,
+)
 
 SMALL = 8
 """Molecules of up to so many beads get the small network."""
@@ -128,9 +139,7 @@ def _flat(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: int |
         raise UserError("a molecule in free space", "a particle in an external potential", "use internal or cartesian")
     chart = flat_chart(training.positions, training.weights, training.source["coordinates"])
     energy = FlatEnergy.build(chart, key, width=width or 96, depth=depth or 3)
-    # a prior on the weights counts for as much as the frames are few
-    few = np.clip(MANY / training.effective_size, 1.0, 10.0)
-    recipe = replace(LANDSCAPE, weight_decay=float(few) * LANDSCAPE.weight_decay)
+    recipe = of_frames(LANDSCAPE, MANY["flat"], training.effective_size)
     return Built("flat", reason, chart, energy, NoiseSchedule(0.02, 10.0), recipe)
 
 
@@ -140,7 +149,8 @@ def _particles(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: 
     types = np.array([names.index(name) for name in training.beads.types])
     contact = contacts_by_type(training.positions[training.weights > 0], types) / float(chart.length)
     energy = ParticleEnergy.build(types, contact, key, width=width or 32, depth=depth or 2)
-    return Built("particles", reason, chart, energy, NoiseSchedule(0.004, 6.0), PARTICLES)
+    recipe = of_frames(PARTICLES, MANY["particles"], training.effective_size)
+    return Built("particles", reason, chart, energy, NoiseSchedule(0.004, 6.0), recipe)
 
 
 def _given(**sizes: int | None) -> dict[str, int]:
