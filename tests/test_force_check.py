@@ -245,6 +245,17 @@ def test_one_block_with_all_of_the_weight_has_no_error():
     assert found.verdict != "accepted"
 
 
+@pytest.mark.parametrize("least", [0.0, 1e-300, 1e-40])
+def test_blocks_without_weight_do_not_hide_a_mistake(least):
+    """The first twentieth is left out by its weights, or by weights so small that nothing is left of them."""
+    ensemble = chain(weights=np.where(np.arange(4000) < 200, least, 1.0))
+    whole = chain().select(slice(200, None))
+    assert measure_forces(ensemble).error == pytest.approx(measure_forces(whole).error, rel=0.3)
+    assert check_forces(ensemble).verdict == "accepted"
+    assert "their sign is opposite" in explained(ensemble, -ensemble.forces)
+    assert "10 times too large" in explained(ensemble, 10 * ensemble.forces)
+
+
 def test_whole_molecules_in_a_box_are_checked_and_broken_ones_are_not():
     box = np.eye(3) * 2.0
     ensemble = chain(box=box)
