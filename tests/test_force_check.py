@@ -262,6 +262,8 @@ def test_whole_molecules_in_a_box_are_checked_and_broken_ones_are_not():
     assert measure_forces(ensemble).verdict == "accepted"
     with pytest.raises(UserError, match="spread over the whole of a periodic box"):
         measure_forces(replace(ensemble, positions=(ensemble.positions + 1.9) % 2.0))
+    with pytest.raises(UserError, match="periodic box without volume"):
+        measure_forces(chain(box=np.diag([2.0, 2.0, 0.0])))
 
 
 def test_what_is_no_force():

@@ -26,6 +26,7 @@ from twofold.ensemble import check_finite
 from twofold.errors import UserError
 from twofold.force_mapping import FRAMES_LOOKED_AT, chunks, rigid_pairs
 from twofold.force_verdict import Measured, Verdict, judged
+from twofold.space import check_box
 from twofold.units import thermal_energy
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def measure_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
     sound data have been seen to be.
 
     Raises UserError when there are no forces, or they are zero, not finite or of another shape, and for one bead, fewer
-    than twenty frames, or beads spread over a periodic box.
+    than twenty frames, beads spread over a periodic box, or a box without volume.
     """
     forces = _usable(ensemble, forces)
     kinds = tuple(dict.fromkeys(ensemble.beads.types))
@@ -154,7 +155,7 @@ def _usable(ensemble: Ensemble, forces: Any) -> np.ndarray:
             f"at least {LEAST_FRAMES} frames of two beads, to check forces",
         )
     if ensemble.box is not None:
-        inside = np.einsum("fbi,fij->fbj", ensemble.positions, np.linalg.inv(ensemble.box.astype(np.float64)))
+        inside = np.einsum("fbi,fij->fbj", ensemble.positions, np.linalg.inv(check_box(ensemble.box)))
         if np.ptp(inside, axis=1).max() > WITHIN_BOX:
             raise UserError(
                 "beads that are spread over the whole of a periodic box",

@@ -6,6 +6,7 @@ from twofold.errors import UserError
 from twofold.files.arrays import read_arrays
 from twofold.files.readers import read_trajectory
 from twofold.files.weights import read_weights
+from twofold.force_check import measure_forces
 
 FRAMES = peptides.wiggled(24)
 
@@ -58,6 +59,16 @@ def test_everything_an_archive_may_hold(tmp_path, topology):
     without = read_trajectory(topology, tmp_path / "a.npz", **options)
     assert without.forces is None
     assert "energy unit not stated" in without.source["forces"]
+
+
+@pytest.mark.parametrize("box", [np.zeros(3), np.zeros((3, 3)), np.zeros((24, 3, 3))])
+def test_a_box_of_zeros_is_none(tmp_path, topology, box):
+    arrays = {"positions": FRAMES, "box": box, "length_unit": "nm"}
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert read_trajectory(topology, tmp_path / "a.npz", temperature=300).box is None
+    beads = np.random.default_rng(0).normal(0, 0.1, (24, 3, 3))
+    np.savez(tmp_path / "b.npz", **arrays | {"positions": beads, "forces": -100 * beads, "energy_unit": "kj/mol"})
+    assert measure_forces(read_trajectory(None, tmp_path / "b.npz", temperature=300)).dimension == 6
 
 
 def test_an_option_does_not_overrule_what_a_file_states(tmp_path):

@@ -39,7 +39,8 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
 
     Keys of an .npz: positions (or coordinates, coords, xyz), and optionally forces, weights or log_weight, run (the
     trajectory of each frame), box ((3, 3), (frames, 3, 3) or edges (3,) or (frames, 3)), frame_ps, length_unit and
-    energy_unit. Forces are in energy_unit / length_unit, and left out when the energy unit is not stated.
+    energy_unit. Forces are in energy_unit / length_unit, and left out when the energy unit is not stated. A box of zeros
+    is none.
 
     Raises UserError when the length unit is not stated, or the file is missing, damaged or without positions.
     """
@@ -53,7 +54,7 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
         raise UserError(f"{path} with forces of shape {forces.shape}", f"{positions.shape} as the positions")
     if (weights := weights_in(content)) is not None:
         _per_frame(path, "weights", weights.values, len(positions))
-    box = content.get("box")
+    box = _box(path, content.get("box"), len(positions))
     return Arrays(
         positions=positions,
         length=length,
@@ -61,7 +62,7 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
         force=energy_factor(energy_unit) / length if energy_unit else 1.0,
         weights=weights,
         run=_per_frame(path, "run", first_of(content, RUN_KEYS), len(positions)),
-        box=None if box is None else _box(path, box, len(positions)) * length,
+        box=None if box is None else box * length,
         frame_ps=float(content["frame_ps"]) if "frame_ps" in content else None,
         forces_left_out=forces is not None and not energy_unit,
     )
@@ -112,8 +113,10 @@ def _per_frame(path: Path, name: str, values: np.ndarray | None, frames: int) ->
     return values
 
 
-def _box(path: Path, box: np.ndarray, frames: int) -> np.ndarray:
-    """(frames, 3, 3) from a box or edges, for all frames or each."""
+def _box(path: Path, box: np.ndarray | None, frames: int) -> np.ndarray | None:
+    """(frames, 3, 3) from a box or edges, for all frames or each; None for a box of zeros, as programs write vacuum."""
+    if box is None:
+        return None
     if box.shape in ((3, 3), (frames, 3, 3)):
         full = box
     elif box.shape in ((3,), (frames, 3)):
@@ -121,4 +124,4 @@ def _box(path: Path, box: np.ndarray, frames: int) -> np.ndarray:
     else:
         expected = f"(3, 3) or ({frames}, 3, 3)"
         raise UserError(f"{path} with a box of shape {box.shape}", expected, "give lattice vectors as rows")
-    return np.broadcast_to(full, (frames, 3, 3)).astype(np.float32)
+    return np.broadcast_to(full, (frames, 3, 3)).astype(np.float32) if np.any(full) else None
