@@ -81,3 +81,14 @@ def test_weights_count():
     k = (1 + (FAULT / whole.sigma[5]) ** 2) / (1 + whole.sigma[5] ** 2)
     square = float(np.mean(np.sum(np.asarray(x[:500], np.float64) ** 2, -1)))
     assert whole.loss[5] == pytest.approx(0.5 * k**2 * square - 2 * k, rel=1e-3)
+
+
+def test_every_other_frame_may_be_without_weight():
+    """The frames that are looked at are some of those with a weight, and spread over them."""
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1000, 2)), jnp.float32)
+    weights = np.arange(1000) % 2
+    model, schedule = Faulty(jnp.float32(FAULT)), NoiseSchedule(0.02, 5.0)
+    found = choose_noise_level(model, Line(2), schedule, x, weights, most=100)
+    alone = choose_noise_level(model, Line(2), schedule, x[1::2], np.ones(500), most=100)
+    np.testing.assert_allclose(found.loss, alone.loss, rtol=1e-6)
+    assert found.chosen == alone.chosen

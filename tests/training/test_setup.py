@@ -46,6 +46,18 @@ def test_the_smallest_noise_is_that_of_the_budget():
     assert setup.built.schedule.smallest == setup.budget.sigma == 0.3
 
 
+def test_the_budget_is_of_frames_with_a_weight(monkeypatch):
+    """Every other frame has none, and every other is looked at."""
+    monkeypatch.setattr("twofold.training.setup.BUDGET_FRAMES", 50)
+    frames = replace(FRAMES, weights=np.arange(200) % 2)
+    asked = TrainingSettings(width=8, depth=1)
+    found, alone = (
+        set_up(part, part, asked, jax.random.key(0)).budget for part in (frames, FRAMES.select(slice(1, None, 2)))
+    )
+    assert 0 < found.noise < 1
+    assert found.noise == pytest.approx(alone.noise, rel=1e-4)
+
+
 def test_experts_stand_in_one_energy():
     assert started(experts=(0.2, 1.0)).built.energy.boundaries == (0.2, 1.0)
 

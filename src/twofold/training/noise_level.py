@@ -51,14 +51,15 @@ def choose_noise_level(
     most: int = 1000,
     seed: int = 0,
 ) -> NoiseLevelScan:
-    """Scan `LEVELS` levels on up to `most` held-out frames, evenly spread over time, with weights (frames,).
+    """Scan `LEVELS` levels on up to `most` held-out frames, evenly spread over those of positive weight (frames,).
 
     The choice is the largest level up to which the loss stays within one standard error (of the paired difference, from
     blocks of time) of the least: where the data cannot tell two levels apart, the smoother force field is the better
     one.
     """
-    stride = max(1, -(-coordinates.shape[0] // most))
-    frames, share = coordinates[::stride], np.asarray(weights, np.float64)[::stride]
+    given = np.flatnonzero(np.asarray(weights) > 0)
+    some = given[:: max(1, -(-len(given) // most))]
+    frames, share = coordinates[some], np.asarray(weights, np.float64)[some]
     levels = np.geomspace(schedule.smallest, min(schedule.largest, RANGE * schedule.smallest), LEVELS)
     key = jax.random.key(seed)
     losses = np.stack([np.asarray(_losses(model, chart, frames, jnp.float32(s), key), np.float64) for s in levels])

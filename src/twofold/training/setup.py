@@ -166,7 +166,8 @@ def _squares(
 
 
 def _budget(training: Ensemble, data: TrainingData, built: Built) -> NoiseBudget:
-    """From frames that are spread over the data."""
-    some = slice(None, None, max(1, len(training) // BUDGET_FRAMES))
+    """From frames that are spread over the data, as far as these have a weight."""
+    given = np.flatnonzero(training.weights > 0)
+    some = given[:: max(1, len(given) // BUDGET_FRAMES)]
     forces = None if data.scores is None else np.asarray(data.scores[some])
     return noise_budget(np.asarray(data.coordinates[some]), forces, training.weights[some], built.schedule.smallest)
