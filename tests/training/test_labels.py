@@ -17,6 +17,7 @@ from twofold.training.labels import (
     described,
     energy_labels,
     force_labels,
+    label_temperature,
     mean_squares,
     noise_budget,
     principal_squares,
@@ -89,6 +90,19 @@ def test_energies_are_in_kt_from_their_mean(cluster):
     assert np.ptp(labels) == pytest.approx(np.ptp(cluster.energies) / thermal_energy(cluster.temperature), rel=1e-5)
     with pytest.raises(UserError, match="without energies"):
         energy_labels(dataclasses.replace(cluster, energies=None), 1.0)
+    np.testing.assert_allclose(energy_labels(cluster, 1.0, 2 * cluster.temperature), labels / 2, rtol=1e-5)
+
+
+def test_the_temperature_of_labels_is_one_in_kelvin():
+    assert label_temperature(500.0, None) == 500.0
+    assert label_temperature(500.0, 271) == 271.0
+    for wrong, words in (
+        (1.3, r"(?i)force_temperature 1\.3 K for frames of 500 K(.|\n)*650 for 1\.3 times 500 K"),
+        (6e3, "(?i)force_temperature 6000 K"),
+        (float("nan"), "(?i)force_temperature nan K"),
+    ):
+        with pytest.raises(UserError, match=words):
+            label_temperature(500.0, wrong)
 
 
 @pytest.mark.slow

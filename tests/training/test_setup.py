@@ -90,6 +90,28 @@ def test_charges_bonds_and_contacts_stand_beside_a_network(tmp_path):
     np.testing.assert_allclose(model.network.score(None, x, jnp.float32(0.1)), sum(scores), rtol=1e-4, atol=1e-4)
 
 
+def test_labels_and_charges_count_in_kt_of_the_temperature_that_was_asked_for():
+    """All of them, so that they stay in proportion."""
+    drawn = bent(CHARGED)
+    rng = np.random.default_rng(1)
+    frames = replace(drawn, forces=rng.normal(size=drawn.positions.shape), energies=rng.normal(size=len(drawn)))
+    asked = TrainingSettings(
+        architecture="particles", width=4, depth=1, terms=("coulomb",), energy_weight=1.0, smallest_noise=0.01
+    )
+    one, other = (
+        set_up(frames, frames, asked.model_copy(update={"force_temperature": kelvin}), jax.random.key(0))
+        for kelvin in (None, 600.0)
+    )
+    for name in ("scores", "energies"):
+        for part in ("data", "unseen"):
+            expected = np.asarray(getattr(getattr(one, part), name)) / 2
+            np.testing.assert_allclose(getattr(getattr(other, part), name), expected, rtol=1e-4, atol=1e-6)
+    strengths = [setup.built.energy.terms[1].strength for setup in (one, other)]
+    assert strengths[1] == pytest.approx(strengths[0] / 2)
+    with pytest.raises(UserError, match=r"(?i)force_temperature 1\.3 K for frames of 300 K"):
+        set_up(frames, frames, asked.model_copy(update={"force_temperature": 1.3}), jax.random.key(0))
+
+
 def test_each_expert_has_the_terms_unless_it_is_a_plain_score():
     asked = {"architecture": "particles", "width": 4, "depth": 1, "experts": (0.1, 1.0), "experts_plain": 1}
     built = set_up(bent(BONDED), bent(BONDED), TrainingSettings(terms=("springs",), **asked), jax.random.key(0)).built

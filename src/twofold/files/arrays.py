@@ -39,8 +39,8 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
 
     Keys of an .npz: positions (or coordinates, coords, xyz), and optionally forces, weights or log_weight, run (the
     trajectory of each frame), box ((3, 3), (frames, 3, 3) or edges (3,) or (frames, 3)), frame_ps, length_unit and
-    energy_unit. Forces are in energy_unit / length_unit, and left out when the energy unit is not stated. A box of zeros
-    is none.
+    energy_unit. Forces are in energy_unit / length_unit, and left out when the energy unit is not stated. A box
+    of zeros is none.
 
     Raises UserError when the length unit is not stated, or the file is missing, damaged or without positions.
     """

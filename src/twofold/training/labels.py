@@ -12,7 +12,7 @@ import numpy as np
 
 from twofold.beads import Beads
 from twofold.chart.base import Chart
-from twofold.ensemble import Ensemble
+from twofold.ensemble import MAX_TEMPERATURE, Ensemble
 from twofold.errors import UserError
 from twofold.files.parts import LEFT_OUT, said_of
 from twofold.training.settings import ForceUse
@@ -20,12 +20,32 @@ from twofold.units import thermal_energy
 
 FEWEST_FOR_EACH = 5
 """Equations for each unknown below which a linear fit does not tell signal from noise."""
+FARTHEST = 10.0
+"""Factor between the temperature of frames and that of their labels beyond which the latter is no temperature in K."""
+
+
+def label_temperature(stated: float, asked: float | None) -> float:
+    """K whose kT divides all labels: that which was `asked` for, or else the one `stated` for the frames.
+
+    Raises UserError for what cannot be the temperature in K of frames of `stated` K, like a factor.
+    """
+    if asked is None:
+        return stated
+    if not stated / FARTHEST <= asked <= min(FARTHEST * stated, MAX_TEMPERATURE):
+        factor = 1.0 / FARTHEST <= asked <= FARTHEST
+        raise UserError(
+            f"force_temperature {asked:g} K for frames of {stated:g} K",
+            f"a temperature within {FARTHEST:g} times theirs, and at most {MAX_TEMPERATURE:g} K",
+            "give the temperature that frames have under the forces in kelvin"
+            + (f", {asked * stated:g} for {asked:g} times {stated:g} K" if factor else ", or leave it out"),
+        )
+    return float(asked)
 
 
 def force_labels(ensemble: Ensemble, wanted: str, temperature: float | None = None) -> np.ndarray | None:
     """Forces (frames, beads, 3) in kT/nm, or None where there are none or none are `wanted`.
 
-    temperature: K, of the kT, where frames have another one under these forces than was stated.
+    temperature: K, as of `label_temperature`; by default that of the ensemble.
     """
     if wanted == "none" or ensemble.forces is None:
         return None
@@ -37,8 +57,10 @@ def forces_left_out(ensemble: Ensemble) -> bool:
     return any(str(part.get("forces", "")).startswith(LEFT_OUT) for part in said_of(ensemble.source))
 
 
-def energy_labels(ensemble: Ensemble, weight: float) -> np.ndarray | None:
+def energy_labels(ensemble: Ensemble, weight: float, temperature: float | None = None) -> np.ndarray | None:
     """Energies (frames,) in kT from their mean, or None if they do not count.
+
+    temperature: K, as of `label_temperature`; by default that of the ensemble.
 
     Raises UserError where they should count and there are none.
     """
@@ -51,7 +73,8 @@ def energy_labels(ensemble: Ensemble, weight: float) -> np.ndarray | None:
             "leave energy_weight out",
         )
     share = ensemble.weights / ensemble.weights.sum()
-    return ((ensemble.energies - share @ ensemble.energies) / thermal_energy(ensemble.temperature)).astype(np.float32)
+    from_mean = ensemble.energies - share @ ensemble.energies
+    return (from_mean / thermal_energy(temperature or ensemble.temperature)).astype(np.float32)
 
 
 def mean_squares(chart: Chart, beads: Beads, scores: jax.Array, weights: np.ndarray) -> jax.Array:

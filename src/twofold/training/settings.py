@@ -45,7 +45,9 @@ class TrainingSettings(BaseModel):
         "scalar", description="share of forces in the label: by type or coordinate, or with their correlations"
     )
     force_temperature: float | None = Field(
-        None, gt=0, description="K that forces as labels are divided by; left out: that of the data"
+        None,
+        gt=0,
+        description="K whose kT divides forces and energies as labels, and charges; left out: that of the data",
     )
     energy_weight: float = Field(
         0.0,

@@ -20,6 +20,7 @@ from twofold.training.labels import (
     NoiseBudget,
     energy_labels,
     force_labels,
+    label_temperature,
     mean_squares,
     noise_budget,
     principal_squares,
@@ -57,15 +58,16 @@ class Setup:
 
 def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Setup:
     """Build what the settings ask for. Raises UserError for settings that do not suit the data or each other."""
-    built = _built(training, asked, key)
+    kelvin = label_temperature(training.temperature, asked.force_temperature)
+    built = _built(training, asked, key, kelvin)
     settings = with_recipe(asked, built)
     data, unseen = (
         training_data(
             built.chart,
             part.positions,
             part.weights,
-            force_labels(part, settings.forces, settings.force_temperature),
-            energy_labels(part, settings.energy_weight),
+            force_labels(part, settings.forces, kelvin),
+            energy_labels(part, settings.energy_weight, kelvin),
             built.loosening,
         )
         for part in (training, held_out)
@@ -79,7 +81,7 @@ def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key:
     return Setup(built, settings, data, unseen, squares, _budget(training, data, built))
 
 
-def _built(training: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Built:
+def _built(training: Ensemble, asked: TrainingSettings, key: PRNGKeyArray, kelvin: float) -> Built:
     built = architectures.build(
         asked.architecture,
         training,
@@ -100,18 +102,18 @@ def _built(training: Ensemble, asked: TrainingSettings, key: PRNGKeyArray) -> Bu
             width=asked.width,
             depth=asked.depth,
         )
-    return architectures.beside(built, *_terms(built, training, asked)) if asked.terms else built
+    return architectures.beside(built, *_terms(built, training, asked, kelvin)) if asked.terms else built
 
 
-def _terms(built: Built, training: Ensemble, asked: TrainingSettings) -> list[Energy]:
-    """What is known of the energy. Raises UserError for charges or bonds that the beads do not have."""
+def _terms(built: Built, training: Ensemble, asked: TrainingSettings, kelvin: float) -> list[Energy]:
+    """What is known of the energy, in kT of the labels. Raises UserError for charges or bonds that the beads lack."""
     beads, terms = training.beads, []
     length = float(getattr(built.chart, "length", 1.0))
     if "coulomb" in asked.terms:
         if not np.any(beads.charges):
             raise UserError("terms: coulomb, for beads without charges", "charges", "state them in the file of beads")
         of_salt = {"dielectric": asked.dielectric, "screening": asked.screening}
-        terms.append(coulomb(beads, training.temperature, length, **of_salt))
+        terms.append(coulomb(beads, kelvin, length, **of_salt))
     if "springs" in asked.terms:
         if not len(beads.bonds):
             raise UserError("terms: springs, for beads without bonds", "bonds", "state them in the file of beads")
