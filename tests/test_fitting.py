@@ -96,6 +96,25 @@ def test_forces_of_held_out_frames_are_checked_too(tmp_path, monkeypatch, apart)
     assert [len(part) for part in fitted[1]] == [800, 200]
 
 
+def test_forces_are_checked_at_the_temperature_that_is_set_for_them(tmp_path, monkeypatch):
+    """Springs of 300 K whose frames are called ones of 500 K: accepted at 300 K, and at no other."""
+    positions, forces = springs(2000)
+    np.savez(tmp_path / "a.npz", positions=positions, forces=forces, length_unit="nm", energy_unit="kj/mol")
+    fitted, notes = [], []
+    monkeypatch.setattr("twofold.fitting.fit_ensembles", lambda *parts, **_: fitted.append(parts[:2]))
+    given = {"temperature": 500.0, "out": tmp_path / "run"}
+    with pytest.raises(UserError, match=r"not 500 K(.|\n)*force_temperature 3\d\d \(in --config\)"):
+        fit(tmp_path / "a.npz", **given)
+    fit(tmp_path / "a.npz", force_temperature=300.0, progress=lambda now: notes.append(now.note), **given)
+    assert len(fitted) == 1
+    assert "can be those of this ensemble" in "".join(notes)
+    with pytest.raises(UserError, match="not 900 K"):
+        fit(tmp_path / "a.npz", force_temperature=900.0, **given)
+    with pytest.raises(UserError, match=r"(?i)force_temperature 1\.3 K for frames of 500 K"):
+        fit(tmp_path / "a.npz", force_temperature=1.3, **given)
+    assert len(fitted) == 1
+
+
 def test_a_run_is_resumed_with_its_own_settings(fitted_run):
     model = fit("unused.pdb", out=fitted_run, resume=True, steps=40, architecture="internal")
     assert model.identity == load(fitted_run).identity

@@ -7,7 +7,7 @@ from twofold.beads import Beads
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.force_check import TypeForces, check_forces, measure_forces
-from twofold.force_verdict import is_off
+from twofold.force_verdict import is_off, judged
 from twofold.units import thermal_energy
 
 WIDTH = 0.004
@@ -16,17 +16,17 @@ REST = np.array([[0.15, 0.0, 0.0], [0.05, 0.14, 0.0], [0.0, 0.05, 0.14], [0.15, 
 KT = thermal_energy(300.0)
 
 
-def chain(frames=4000, seed=0, temperature=300.0, **extra):
+def chain(frames=4000, seed=0, temperature=300.0, width=WIDTH, **extra):
     """Five beads A B A B A whose bonds are Gaussian vectors about `REST`, with their exact forces."""
-    spread = WIDTH * np.sqrt(temperature / 300.0)
+    spread = width * np.sqrt(temperature / 300.0)
     stretched = spread * np.random.default_rng(seed).standard_normal((frames, 4, 3))
     x = np.concatenate([np.zeros((frames, 1, 3)), np.cumsum(REST + stretched, axis=1)], axis=1)
     beads = replace(Beads.anonymous(5, bonds=[(i, i + 1) for i in range(4)]), types=tuple("ABABA"))
-    return Ensemble.build(beads, x, 300.0, forces=chain_forces(stretched), **extra)
+    return Ensemble.build(beads, x, 300.0, forces=chain_forces(stretched, width), **extra)
 
 
-def chain_forces(stretched):
-    pull = KT / WIDTH**2 * stretched
+def chain_forces(stretched, width=WIDTH):
+    pull = KT / width**2 * stretched
     none = np.zeros_like(pull[:, :1])
     return np.concatenate([pull, none], axis=1) - np.concatenate([none, pull], axis=1)
 
@@ -65,12 +65,85 @@ def test_noise_adds_to_the_mean_square_and_not_to_the_ratio():
     assert noisy.verdict != "refused"
 
 
-def test_another_temperature_is_not_accepted_where_the_virial_alone_would():
+def test_another_temperature_is_refused_where_the_virial_alone_would_pass():
     ensemble = replace(chain(600), temperature=500.0)
     found = measure_forces(ensemble)
+    assert not is_off((found.ratio, found.error))
     assert found.stretch == pytest.approx(0.6, abs=0.05)
-    assert found.verdict == "undecided"
+    assert found.verdict == "refused"
+    assert "they fit a temperature of" in found.sentence
     assert "not 500 K" in found.sentence
+    assert f"force_temperature {500 * found.stretch:.0f} (in --config)" in found.sentence
+
+
+def test_frames_and_forces_that_differ_otherwise_are_learned_from_and_the_user_is_told():
+    """Stretches of 0.6 beside a virial above one are of no temperature."""
+    verdict, meaning = judged((1.2, 0.1), (0.6, 0.01), {"A": (1.2, 0.1)}, 500.0, 12)
+    assert verdict == "undecided"
+    assert "frames and forces differ" in meaning
+    assert "learned from all the same, and --forces none leaves them out" in meaning
+
+
+def test_forces_are_compared_with_the_temperature_that_was_asked_for():
+    """Frames of 300 K that are called ones of 500 K."""
+    ensemble = replace(chain(), temperature=500.0)
+    found = check_forces(ensemble, temperature=300.0)
+    assert (found.verdict, found.temperature) == ("accepted", 300.0)
+    assert found.ratio == pytest.approx(measure_forces(chain()).ratio)
+    assert found.mean_square == pytest.approx(measure_forces(chain()).mean_square)
+    with pytest.raises(UserError, match="not 500 K") as caught:
+        check_forces(replace(ensemble, temperature=300.0), temperature=500.0)
+    assert "kT at 500 K" in str(caught.value)
+    assert "(in --config)" not in str(caught.value)
+    narrower = measure_forces(ensemble, 1.08 * ensemble.forces, temperature=300.0)
+    assert "narrower" in narrower.sentence
+    assert "--forces none" in narrower.sentence
+    assert "force_temperature" not in narrower.sentence
+    with pytest.raises(UserError, match="Temperature -5"):
+        check_forces(ensemble, temperature=-5.0)
+
+
+def turning(ensemble):
+    """Weights det(I)^(-1/2), I the tensor of inertia of equal masses."""
+    x = ensemble.positions.astype(np.float64)
+    x -= x.mean(axis=1, keepdims=True)
+    inertia = np.sum(x**2, axis=(1, 2))[:, None, None] * np.eye(3) - np.einsum("fbi,fbj->fij", x, x)
+    return np.linalg.det(inertia) ** -0.5
+
+
+def test_frames_without_angular_momentum_are_three_kt_short():
+    """They have the density exp(-U/kT) det(I)^(-1/2), for which -<F.x> = (D - 3) kT."""
+    ensemble = chain(100_000, width=0.02)
+    still = replace(ensemble, weights=turning(ensemble))
+    found = check_forces(still)
+    assert found.ratio == pytest.approx(1 - 3 / 12, abs=3 * found.error)
+    assert found.error < 0.02
+    assert found.stretch == pytest.approx(1, abs=0.05)
+    assert found.verdict == "undecided"
+    assert "total angular momentum had been held at zero, which leaves frames 3 kT short" in found.sentence
+    assert "--forces none leaves them out" in found.sentence
+    assert measure_forces(ensemble).verdict == "accepted"
+    assert measure_forces(still, 0.8 * still.forces).verdict == "refused"
+
+
+@pytest.mark.parametrize(
+    ("virial", "stretch", "dimension", "verdict"),
+    [
+        (0.75, 1.0, 12, "undecided"),
+        (0.71, 1.0, 12, "undecided"),
+        (0.69, 1.0, 12, "refused"),  # shorter than that
+        (0.81, 1.0, 12, "refused"),
+        (0.75, 1.3, 12, "undecided"),
+        (0.75, 0.8, 12, "refused"),  # both are of another temperature
+        (0.75, 1.5, 12, "refused"),
+        (0.75, float("nan"), 12, "refused"),
+        (1 / 3, 1.0, 3, "undecided"),  # two beads turn about two axes
+        (0.0, 1.0, 3, "refused"),
+    ],
+)
+def test_what_counts_as_without_angular_momentum(virial, stretch, dimension, verdict):
+    pairs = (virial, 0.01), (stretch, 0.01)
+    assert judged(*pairs, {"A": pairs[0]}, 300.0, dimension)[0] == verdict
 
 
 def test_what_sound_forces_do_to_stiff_pairs_is_said():
@@ -88,6 +161,7 @@ def test_too_much_noise_leaves_it_undecided():
     found = check_forces(ensemble, ensemble.forces + noise)
     assert found.verdict == "undecided"
     assert "too few independent frames" in found.sentence
+    assert "learned from all the same, and --forces none leaves them out" in found.sentence
 
 
 def test_errors_are_those_of_independent_repeats():

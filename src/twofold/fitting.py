@@ -19,6 +19,7 @@ from twofold.systems.catalogue import SYSTEMS
 from twofold.systems.convergence import cluster_convergence
 from twofold.tempering import at_temperature, sampling_temperature, worth_note
 from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
+from twofold.training.labels import label_temperature
 from twofold.training.settings import ForceUse, TrainingSettings, load_settings
 
 HELD_OUT = 0.2
@@ -62,7 +63,7 @@ def fit(
     them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
     by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
     data and settings. force_check: refuse forces that cannot be those of the ensemble, before they are learned from;
-    those of training and of held-out frames by themselves.
+    those of training and of held-out frames by themselves, at the `force_temperature` of the settings if there is one.
 
     Raises UserError for anything wrong with the files or the settings, and when settings differ from those of a run
     that is to be continued.
@@ -110,17 +111,22 @@ def fit(
         if note := worth_note(training, unseen):
             progress(FitProgress("weighting frames", note=note))
         if force_check and chosen.forces != "none" and training.forces is not None:
-            progress(FitProgress("checking forces", note=check_forces(training).sentence))
-            _check_held_out(unseen)
+            hot = chosen.force_temperature
+            label_temperature(training.temperature, hot)
+            progress(FitProgress("checking forces", note=check_forces(training, temperature=hot).sentence))
+            _check_held_out(unseen, hot)
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
 
 
-def _check_held_out(unseen: Ensemble) -> None:
-    """Raises UserError for forces that training would be judged by and that are not of the ensemble."""
+def _check_held_out(unseen: Ensemble, hot: float | None) -> None:
+    """Raises UserError for forces that training would be judged by and that are not of the ensemble.
+
+    hot: K that forces are compared with, if it is not the temperature of the ensemble.
+    """
     if unseen.forces is None:
         return
     try:
-        check_forces(unseen)
+        check_forces(unseen, temperature=hot)
     except UserError as error:
         raise UserError(f"held out: {error.found}", error.expected, error.do) from error
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twofold.analysis.uncertainty import block_groups, jackknife_error
-from twofold.ensemble import check_finite
+from twofold.ensemble import check_finite, check_temperature
 from twofold.errors import UserError
 from twofold.force_mapping import FRAMES_LOOKED_AT, chunks, rigid_pairs
 from twofold.force_verdict import Measured, Verdict, judged
@@ -66,7 +66,7 @@ OVERRIDE = "; --force-check off takes them as they are"
 
 @dataclass(frozen=True)
 class ForceCheck:
-    """What came out, at the temperature (K) of the ensemble.
+    """What came out, at the temperature (K) that forces were compared with.
 
     ratio, error: the virial over D kT, which should be 1, with its jackknife error.
     stretch, stretch_error: the same of stretches of the stiffest pairs.
@@ -91,9 +91,9 @@ class ForceCheck:
         return sum(one.beads * one.mean_square for one in self.types) / sum(one.beads for one in self.types)
 
 
-def check_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
+def check_forces(ensemble: Ensemble, forces: Any = None, temperature: float | None = None) -> ForceCheck:
     """As `measure_forces`, and raises UserError when the forces are refused, with the likely cause."""
-    result = measure_forces(ensemble, forces)
+    result = measure_forces(ensemble, forces, temperature)
     if result.verdict == "refused":
         raise UserError(
             result.sentence,
@@ -103,36 +103,42 @@ def check_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
     return result
 
 
-def measure_forces(ensemble: Ensemble, forces: Any = None) -> ForceCheck:
+def measure_forces(ensemble: Ensemble, forces: Any = None, temperature: float | None = None) -> ForceCheck:
     """Compares virial and stretches of `forces` (frames, beads, 3), kJ/mol/nm, or those of the ensemble, with kT.
+
+    temperature: K, of the kT, where frames are known to have another one under their forces than was stated.
 
     For molecules in free space, or whole in a box. Errors are block jackknife errors over weighted frames. Forces are
     refused when the virial differs from D kT by more than three errors (and by more than a twentieth, where errors are
-    less than a sixtieth), when stretches are off by a factor of two and three errors, or when a bond is rigid;
-    undecided when the virial is too uncertain to tell, or stretches are off by less than a factor of two, but more than
-    sound data have been seen to be.
+    less than a sixtieth), when stretches are off by a factor of two and three errors, or by less, but more than sound
+    data have been seen to be, and so is the virial, as at another temperature, or when a bond is rigid. They are
+    undecided when the virial is too uncertain to tell, when it is that of frames without angular momentum, or when
+    stretches alone are off by less than a factor of two.
 
-    Raises UserError when there are no forces, or they are zero, not finite or of another shape, and for one bead, fewer
-    than twenty frames, beads spread over a periodic box, or a box without volume.
+    Raises UserError when there are no forces, or they are zero, not finite or of another shape, for one bead, fewer
+    than twenty frames, beads spread over a periodic box or a box without volume, and for no temperature in (0, 5000].
     """
+    kelvin = check_temperature(ensemble.temperature if temperature is None else temperature)
     forces = _usable(ensemble, forces)
     kinds = tuple(dict.fromkeys(ensemble.beads.types))
     virials, squares, work, heat = _by_frame(ensemble, forces, kinds)
     count = [ensemble.beads.types.count(kind) for kind in kinds]
     share = 3.0 * np.array(count) * (1.0 - 1.0 / len(ensemble.beads))
-    kt, dimension = thermal_energy(ensemble.temperature), 3 * (len(ensemble.beads) - 1)
+    kt, dimension = thermal_energy(kelvin), 3 * (len(ensemble.beads) - 1)
     columns = np.column_stack([virials.sum(axis=1) / dimension, virials / share]) / kt
     virial, *by_type = _ratios(ensemble, columns, np.ones(len(ensemble)))
     (stretch,) = _ratios(ensemble, work[:, None], kt * heat)
     means = (np.average(squares, axis=0, weights=ensemble.weights) / (share * kt**2)).tolist()
     types = tuple(TypeForces(kind, count[i], *by_type[i], means[i]) for i, kind in enumerate(kinds))
     shares = {one.name: (one.ratio, one.error) for one in types}
-    verdict, meaning = judged(virial, stretch, shares, ensemble.temperature, _rigid(ensemble))
+    verdict, meaning = judged(
+        virial, stretch, shares, kelvin, dimension, _rigid(ensemble), chosen=temperature is not None
+    )
     sentence = (
         f"forces whose virial is {virial[0]:.3g} +- {virial[1]:.2g} times what it should be"
         f" ({stretch[0]:.3g} +- {stretch[1]:.2g} for stretches of the stiffest pairs): {meaning}"
     )
-    return ForceCheck(*virial, *stretch, dimension, ensemble.temperature, verdict, sentence, types)
+    return ForceCheck(*virial, *stretch, dimension, kelvin, verdict, sentence, types)
 
 
 def _usable(ensemble: Ensemble, forces: Any) -> np.ndarray:

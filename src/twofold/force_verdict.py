@@ -19,6 +19,8 @@ UNEXPLAINED = (
     " part (constraints, a bias, atoms)"
 )
 UNLIKE = "stretches of the stiffest pairs are not what these forces would make them: frames and forces differ"
+LEARNED = "; they are learned from all the same, and --forces none leaves them out"
+"""What undecided means."""
 Measured = tuple[float, float]
 """A number and its standard error."""
 
@@ -53,32 +55,63 @@ UNIT_FACTORS = {
 
 
 def judged(
-    virial: Measured, stretch: Measured, shares: Mapping[str, Measured], temperature: float, rigid: str = ""
+    virial: Measured,
+    stretch: Measured,
+    shares: Mapping[str, Measured],
+    temperature: float,
+    dimension: int,
+    rigid: str = "",
+    *,
+    chosen: bool = False,
 ) -> tuple[Verdict, str]:
     """The verdict and its reason in words.
 
     virial, stretch: over what they should be. shares: of types of beads in the virial, likewise. temperature: K, that
-    was stated. rigid: what is wrong with a rigid bond, if there is one.
+    was stated; chosen: for the forces alone. dimension: D of the virial. rigid: what is wrong with a rigid bond, if
+    there is one.
     """
-    if rigid or is_off(virial) or _beyond(STRETCH_RANGE, stretch):
-        return "refused", rigid or "; ".join(_causes(virial, stretch, shares, temperature))
+    named = _another_temperature(virial, stretch, temperature, chosen)
+    still = "" if named else _without_rotation(virial, stretch, dimension)
+    if rigid or (is_off(virial) and not still) or _beyond(STRETCH_RANGE, stretch):
+        return "refused", rigid or "; ".join(_causes(virial, stretch, shares, temperature, chosen))
     if _beyond(DOUBTFUL, stretch):
-        return "undecided", _another_temperature(virial, stretch, temperature) or UNLIKE
+        return ("refused", named) if named else ("undecided", UNLIKE + LEARNED)
+    if still:
+        return "undecided", still + LEARNED
     if not virial[1] <= TELLS:  # also where the error is not known
-        return "undecided", UNDECIDED
-    return "accepted", ACCEPTED + _consequence(stretch, temperature)
+        return "undecided", UNDECIDED + LEARNED
+    return "accepted", ACCEPTED + _consequence(stretch, temperature, chosen)
 
 
-def _consequence(stretch: Measured, temperature: float) -> str:
+def _consequence(stretch: Measured, temperature: float, chosen: bool) -> str:
     """What learning from forces does to stiff pairs whose stretches are a little off: `k var(r) / kT` is not one."""
     if not abs(stretch[0] - 1.0) > max(SLACK, ERRORS * stretch[1]):
         return ""
     width = 100.0 * (stretch[0] ** -0.5 - 1.0)
     change = f"{abs(width):.0f} % {'wider' if width > 0 else 'narrower'}"
-    return (
-        f"; they make stiff pairs {change} than those of the frames, which --forces none follows, or force_temperature "
-        f"{stretch[0] * temperature:.0f} (in --config), the temperature that these pairs have in the frames"
-    )
+    said = f"; they make stiff pairs {change} than those of the frames, which --forces none follows"
+    if chosen:
+        return said
+    return f"{said}, or {_setting(stretch, temperature)}, the temperature that these pairs have in the frames"
+
+
+def _setting(stretch: Measured, temperature: float) -> str:
+    """How to say which temperature stiff pairs have."""
+    return f"force_temperature {stretch[0] * temperature:.0f} (in --config)"
+
+
+def _without_rotation(virial: Measured, stretch: Measured, dimension: int) -> str:
+    """That the virial lacks what rotation has, where it does and stretches are sound; else "".
+
+    Dynamics in free space whose total angular momentum is held at zero samples `exp(-U/kT) det(I)^(-1/2)`, I the tensor
+    of inertia. Lengths times l make that l^-3 times as large, so that `-<F.x> = (D - 3) kT`; of two beads, which turn
+    about two axes, `(D - 2) kT`.
+    """
+    axes = 2 if dimension == 3 else 3
+    held = abs(virial[0] - (1.0 - axes / dimension)) <= max(SLACK, ERRORS * virial[1])
+    if not (held and is_off(virial) and DOUBTFUL[0] <= stretch[0] <= DOUBTFUL[1]):
+        return ""
+    return f"as if the total angular momentum had been held at zero, which leaves frames {axes} kT short"
 
 
 def is_off(virial: Measured) -> bool:
@@ -92,7 +125,9 @@ def _beyond(bounds: tuple[float, float], stretch: Measured) -> bool:
     return stretch[0] + ERRORS * stretch[1] < low or stretch[0] - ERRORS * stretch[1] > high
 
 
-def _causes(virial: Measured, stretch: Measured, shares: Mapping[str, Measured], temperature: float) -> list[str]:
+def _causes(
+    virial: Measured, stretch: Measured, shares: Mapping[str, Measured], temperature: float, chosen: bool
+) -> list[str]:
     """What is likely wrong: sign and unit as stretches tell, and what these leave unexplained."""
     factor, uncertain = stretch if isfinite(stretch[0]) else virial
     if not abs(factor) > ERRORS * uncertain:
@@ -108,7 +143,7 @@ def _causes(virial: Measured, stretch: Measured, shares: Mapping[str, Measured],
     if is_off(whole) or _beyond(STRETCH_RANGE, part):
         worst = max(range(len(of_types)), key=lambda i: abs(of_types[i][0] - 1.0) / max(of_types[i][1], 1e-12))
         most = f"the virial of {[*shares][worst]} is {of_types[worst][0]:.2g} +- {of_types[worst][1]:.1g}"
-        causes.append(_another_temperature(whole, part, temperature) or f"{UNEXPLAINED}; {most}")
+        causes.append(_another_temperature(whole, part, temperature, chosen) or f"{UNEXPLAINED}; {most}")
     return causes
 
 
@@ -122,11 +157,14 @@ def _unit(factor: float, temperature: float) -> tuple[str, float]:
     return "", 1.0
 
 
-def _another_temperature(virial: Measured, stretch: Measured, temperature: float) -> str:
+def _another_temperature(virial: Measured, stretch: Measured, temperature: float, chosen: bool) -> str:
     """Which temperature would fit, where both numbers are off by about one factor that is none of a unit; else ""."""
     alike = abs(virial[0] - stretch[0]) <= max(ERRORS * hypot(virial[1], stretch[1]), (NEAR - 1.0) * abs(stretch[0]))
     same_side = (virial[0] - 1.0) * (stretch[0] - 1.0) > 0 and abs(stretch[0] - 1.0) > SHIFTED
     low, high = sorted(temperature * value for value in (virial[0], stretch[0]))
     if not (alike and same_side and low > 0 and high < MAX_TEMPERATURE):
         return ""
-    return f"they fit a temperature of {low:.0f} to {high:.0f} K, not {temperature:g} K"
+    said = f"they fit a temperature of {low:.0f} to {high:.0f} K, not {temperature:g} K"
+    if chosen:
+        return said
+    return f"{said}; if it is known that frames and forces differ so, say {_setting(stretch, temperature)}"
