@@ -4,10 +4,11 @@
 
 DATA is a folder with `rmd17_NAME_train_01.npz` (Christensen and von Lilienfeld, 2020), from which the frames with the
 forces of the dynamics that made them are learned, and `ethanol_more.npz`, further frames of ethanol to judge by, which
-lie among and after those that train. The last fifth of the time of each molecule is held out. Where the check refuses
-the forces of the dynamics, the frames are learned without. Stiff pairs of these frames have another temperature under
-the forces than the stated one (660 K for ethanol): with `--over frames` forces are divided by that one, so that labels
-and frames are of one ensemble.
+lie among and after those that train. The last fifth of the time of each molecule is held out. Stiff pairs of these
+frames have another temperature under the forces than the stated one (660 K for ethanol): with `--over frames` forces
+are divided by that one, so that labels and frames are of one ensemble. Where the check refuses the forces of the
+dynamics at the temperature that they are divided by, the frames are learned without; the table has what it says at the
+stated one.
 """
 
 from __future__ import annotations
@@ -78,11 +79,13 @@ def main(
     types: list[tuple[Any, ...]] = []
     for name in molecules:
         work = Work(data, folder / name, name, budget | {"forces": forces}, samples)
-        measured = measure_forces(split(work.frames())[0])
-        if measured.verdict == "refused":
+        training = split(work.frames())[0]
+        measured = measure_forces(training)
+        kelvin = round(measured.stretch * TEMPERATURE) if over == "frames" else None
+        if measure_forces(training, temperature=kelvin).verdict == "refused":
             work = replace(work, settings=work.settings | {"forces": "none"})
-        if work.settings["forces"] != "none" and over == "frames":
-            work = replace(work, settings=work.settings | {"force_temperature": round(measured.stretch * TEMPERATURE)})
+        if work.settings["forces"] != "none" and kelvin is not None:
+            work = replace(work, settings=work.settings | {"force_temperature": kelvin})
         found = [scored(work, seed, simulation) for seed in range(seeds)]
         rows.append(row(work, measured, found))
         types += pair_rows(work, found)
