@@ -125,6 +125,24 @@ def test_energies_of_a_file_are_those_of_the_system(run, tmp_path):
         np.testing.assert_array_equal(np.load(found.path), found.weights.weights)
 
 
+def test_samples_are_weighed_with_the_steps_that_drew_them(run, tmp_path):
+    """Unless others are asked for, which is said; what was used is in the summary."""
+    common = ["reweight", str(run / "run"), "--samples", str(run / "ode.xtc")]
+    found, used = {}, {}
+    for name, steps in (("open", []), ("same", ["--steps", "30"])):
+        main([*common, *steps, "--out", str(tmp_path / f"{name}.npy")])
+        found[name] = np.load(tmp_path / f"{name}.npy")
+        used[name] = json.loads((tmp_path / f"{name}.json").read_text())["likelihood"]
+    np.testing.assert_array_equal(found["open"], found["same"])
+    assert used["open"] == used["same"] == {"steps": 30}
+    silent = reweight(run / "run", run / "ode.xtc", out=tmp_path / "python.npy", force=True)
+    np.testing.assert_array_equal(silent.weights.weights, found["open"])
+    assert silent.notes == ()
+    coarse = reweight(run / "run", run / "ode.xtc", out=tmp_path / "coarse.npy", steps=10, force=True)
+    assert "drawn with 30 steps and weighed with 10" in coarse.notes[0]
+    assert not np.array_equal(coarse.weights.weights, found["open"])
+
+
 def test_what_is_known_of_samples_is_looked_at(run, tmp_path):
     given = {"out": tmp_path / "w.npy", "steps": 30}
     model = load(run / "run")
@@ -144,6 +162,7 @@ def test_what_is_known_of_samples_is_looked_at(run, tmp_path):
     (tmp_path / "renamed.json").unlink()
     found = reweight(run / "run", tmp_path / "renamed.xtc", **given)
     assert "Nothing beside" in found.notes[0]
+    assert json.loads(found.summary.read_text())["likelihood"] == {"steps": 30}
     assert known_system(run / "run" / "model") is None
     with pytest.raises(UserError, match=r"no system whose energy is known.*--energies"):
         reweight(run / "run" / "model", tmp_path / "renamed.xtc", out=tmp_path / "energies.npy")

@@ -26,7 +26,7 @@ from twofold.model import Model
 from twofold.objectives.traces import EXACT
 from twofold.run_folder import RunFolder
 from twofold.sampling.draw import Samples
-from twofold.sampling.likelihood import BATCH
+from twofold.sampling.likelihood import BATCH, STEPS
 from twofold.systems.catalogue import SYSTEMS
 from twofold.systems.known import KnownSystem
 from twofold.units import MD_UNITS
@@ -36,6 +36,7 @@ VERSION = 1
 LOST = 0.01
 """Part of the samples that may have no likelihood. They get no weight, which shifts averages by about as much."""
 FLOW = "draw them with twofold sample --solver ode, or with solver='ode' in Python"
+OTHER_STEPS = "{} was drawn with {} steps and weighed with {}: the weights are for the density of another map."
 UNKNOWN_ORIGIN = "Nothing beside {} says how it was drawn: taken as drawn from this model with --solver ode."
 
 
@@ -107,7 +108,7 @@ def reweight(
 
     samples: what `twofold sample --solver ode` wrote. energies: one for each, .npy, .npz or text, in `energy_unit`
     unless the file states it; left out for a run of a system whose energy is known. temperature, force, options: as
-    for `reweight_model`.
+    for `reweight_model`; steps are by default those that the samples were drawn with.
 
     Raises UserError for samples of another model or solver, for energies that are missing or do not fit, for files
     that exist (unless `overwrite`), and for weights that cannot be trusted; `force` writes these all the same.
@@ -126,7 +127,8 @@ def reweight(
     else:
         found = f"no energies of the samples, and {run} is of no system whose energy is known"
         raise UserError(found, "one energy for each sample", "compute them and give them with --energies")
-    settings = _as_drawn((drawn or {}).get("settings", {})) | options
+    flow = {"steps": STEPS} | _as_drawn((drawn or {}).get("settings", {}))
+    settings = flow | options
     result = reweight_model(model, positions, known, temperature=temperature, force=force, **settings)
     wrong = objection(result)
     verdict = "the weights can be trusted" if wrong is None else wrong.found
@@ -136,11 +138,17 @@ def reweight(
         "samples": _named(samples),
         "drawn": drawn,
         "energies": _named(energies) if energies is not None else {"system": system.name if system else None},
-        "likelihood": options,
+        "likelihood": settings,
     }
     _write(path, summary, result, used, wrong is None, verdict)
-    notes = () if drawn else (UNKNOWN_ORIGIN.format(samples),)
-    return Reweighted(result, path, summary, verdict, notes)
+    return Reweighted(result, path, summary, verdict, _notes(samples, drawn, flow["steps"], settings["steps"]))
+
+
+def _notes(samples: str | Path, drawn: dict[str, Any] | None, steps: int, used: int) -> tuple[str, ...]:
+    """What is to be said of the likelihood of samples that were drawn with `steps` and weighed with those `used`."""
+    if not drawn:
+        return (UNKNOWN_ORIGIN.format(samples),)
+    return () if used == steps else (OTHER_STEPS.format(samples, steps, used),)
 
 
 def _as_drawn(settings: dict[str, Any]) -> dict[str, Any]:

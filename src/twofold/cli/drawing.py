@@ -57,7 +57,7 @@ def reweight(
     ] = None,
     energy_unit: Annotated[str | None, arg(help="their unit, unless the file states it: kj/mol, kcal/mol, ev")] = None,
     temperature: Annotated[float | None, arg(help="K, of the density that is wanted (that of the data)")] = None,
-    steps: Annotated[int, arg(help="of the likelihood, from structure to noise")] = 100,
+    steps: Annotated[int | None, arg(help="of the likelihood, from structure to noise (as the samples)")] = None,
     probes: Annotated[int | None, arg(help="random ones of each divergence: faster, noisier weights (exact)")] = None,
     force: Annotated[bool, arg(help="write weights that are poor, or of samples of another solver or model")] = False,
     overwrite: Annotated[bool, arg(help="replace older weights at --out")] = False,
@@ -69,7 +69,7 @@ def reweight(
     from twofold import reweighting
     from twofold.cli.display import console, weights_line
 
-    options = {"steps": steps} | ({} if probes is None else {"probes": probes})
+    options = {name: value for name, value in (("steps", steps), ("probes", probes)) if value is not None}
     with console().status("following the samples up to the noise"):
         found = reweighting.reweight(
             run,

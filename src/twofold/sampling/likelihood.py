@@ -32,6 +32,8 @@ from twofold.noise import NoiseSchedule
 from twofold.objectives.traces import exact_probes, mean_trace, random_probes, trace_probes
 
 BATCH = 256
+STEPS = 100
+"""Those of the sampler too, unless it is told otherwise."""
 PROBES = 8
 """Random probes of each divergence, where it has too many coordinates to be exact."""
 TERMS = 12
@@ -46,7 +48,7 @@ def log_likelihood(
     schedule: NoiseSchedule,
     positions: ArrayLike,
     *,
-    steps: int = 100,
+    steps: int = STEPS,
     seed: int = 0,
     noise: float | None = None,
     probes: int | None = None,
