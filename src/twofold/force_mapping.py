@@ -14,6 +14,7 @@ with linear constraints (Kraemer, Durumeric et al., J. Phys. Chem. Lett. 14, 397
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -42,6 +43,8 @@ CHUNK = 2048
 """Frames that are worked on at a time."""
 EXACT = 1e-6
 """Largest deviation from `G C^T = 1`."""
+LEAVE_OUT = "leave the forces out (--forces none)"
+"""What those may do whose forces cannot be mapped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +70,31 @@ class ForceMapping:
         return result
 
 
+def frames_wanted(mapping: Mapping) -> int:
+    """Frames that are enough for `fitted_map` to see constraints and, if there are none, to fit the optimal map."""
+    if is_every_atom(mapping):
+        return 0
+    return max(LEAST_FRAMES, -(-NUMBERS_PER_COEFFICIENT * len(mapping.needed_atoms()) // 3))
+
+
 def fitted_map(
-    mapping: Mapping, positions: np.ndarray, forces: np.ndarray, box: np.ndarray | None = None
+    mapping: Mapping,
+    positions: np.ndarray,
+    forces: np.ndarray,
+    box: np.ndarray | None = None,
+    source: str | Path = "the data",
 ) -> tuple[ForceMapping, int]:
     """The optimal map of these frames, or the basic one where they are too few, and how many constraints were found.
 
-    positions, forces: (frames, atoms, 3), positions in nm; box: (frames, 3, 3) or None. Constraints are looked for
-    among the bonds. Atoms that are all beads keep their forces. Weights would change which map is the best, but none of
-    them makes it wrong. Raises UserError where there is no consistent map, and for frames too few to see constraints.
+    positions, forces: (frames, atoms, 3), positions in nm; box: (frames, 3, 3) or None; source: where they are from,
+    for messages. Constraints are looked for among the bonds. Atoms that are all beads keep their forces. Weights would
+    change which map is the best, but none of them makes it wrong.
+
+    Raises UserError where there is no consistent map, and for frames too few to see constraints.
     """
     if is_every_atom(mapping):
         return ForceMapping(configuration(mapping), "basic"), 0
-    constraints = rigid_pairs(positions, mapping.bonds, box)
+    constraints = rigid_pairs(positions, mapping.bonds, box, source=source)
     groups = len(np.unique(constraint_groups(constraints, mapping.atom_count)[mapping.needed_atoms()]))
     few = 3 * len(forces) < NUMBERS_PER_COEFFICIENT * groups
     return basic_map(mapping, constraints) if few else optimal_map(mapping, forces, constraints), len(constraints)
@@ -102,7 +118,7 @@ def basic_map(mapping: Mapping, constraints: np.ndarray) -> ForceMapping:
         raise UserError(
             f"beads {one} and {other} that share atoms or that constraints tie to each other",
             "beads that constraints leave apart, to sum forces",
-            "give more frames, for a map that knows of them, or leave the forces out",
+            f"give more frames, for a map that knows of them, or {LEAVE_OUT}",
         )
     return ForceMapping(matrix, "basic")
 
@@ -165,16 +181,24 @@ def constraint_groups(constraints: np.ndarray, atoms: int) -> np.ndarray:
 
 
 def rigid_pairs(
-    positions: np.ndarray, pairs: np.ndarray, box: np.ndarray | None = None, tolerance: float = RIGID
+    positions: np.ndarray,
+    pairs: np.ndarray,
+    box: np.ndarray | None = None,
+    tolerance: float = RIGID,
+    source: str | Path = "the data",
 ) -> np.ndarray:
     """Those of `pairs` (pairs, 2), as a rule the bonds, whose distance is the same in all frames: (rigid, 2) int64.
 
-    positions: (frames, atoms, 3), nm; box: (frames, 3, 3) or None. Same means a standard deviation below `tolerance`
-    of the mean. Bonds are enough: where force fields constrain an angle they also constrain its two bonds.
-    Raises UserError for fewer than ten frames.
+    positions: (frames, atoms, 3), nm; box: (frames, 3, 3) or None; source: where they are from, for messages. Same
+    means a standard deviation below `tolerance` of the mean. Bonds are enough: where force fields constrain an angle
+    they also constrain its two bonds. Raises UserError for fewer than ten frames.
     """
     if len(positions) < LEAST_FRAMES:
-        raise UserError(f"{len(positions)} frames", f"at least {LEAST_FRAMES}, to see which distances are constrained")
+        raise UserError(
+            f"{len(positions)} frames in {source}",
+            f"at least {LEAST_FRAMES}, to see which distances are constrained",
+            f"give more frames, or {LEAVE_OUT}",
+        )
     pairs = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
     chosen = np.unique(np.linspace(0, len(positions) - 1, FRAMES_LOOKED_AT).astype(np.int64))
     ends = np.asarray(positions[chosen], dtype=np.float64)
@@ -255,5 +279,5 @@ def _check_apart(mapping: Mapping, centres: np.ndarray) -> None:
     raise UserError(
         f"beads {', '.join(mapping.beads.label(int(bead)) for bead in tied)} that constraints tie to each other",
         "beads that can move one by one",
-        "make one bead of them, or leave the forces out",
+        f"make one bead of them, or {LEAVE_OUT}",
     )

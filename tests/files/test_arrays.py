@@ -87,6 +87,44 @@ def test_forces_are_in_all_files_or_in_none(tmp_path):
         read_trajectory(None, [tmp_path / "with.npz", tmp_path / "without.npz"], temperature=300.0)
 
 
+STATED = {"length_unit": "nm", "energy_unit": "kj/mol"}
+
+
+def test_forces_on_beads_and_on_atoms_in_turn(tmp_path, topology):
+    """The map belongs to the first file of atoms, wherever that is."""
+    forces = np.random.default_rng(0).normal(size=FRAMES.shape)
+    on_beads = {"positions": FRAMES[:, peptides.BACKBONE], "forces": forces[:, peptides.BACKBONE]}
+    np.savez(tmp_path / "beads.npz", **on_beads, **STATED)
+    np.savez(tmp_path / "atoms.npz", positions=FRAMES, forces=forces, **STATED)
+    files = [tmp_path / "beads.npz", tmp_path / "atoms.npz"]
+    read = read_trajectory(topology, files, temperature=300)
+    swapped = read_trajectory(topology, files[::-1], temperature=300)
+    assert read.forces is not None
+    assert swapped.forces is not None
+    np.testing.assert_allclose(read.forces[:24], on_beads["forces"], rtol=1e-5)
+    np.testing.assert_allclose(read.forces[24:].sum(axis=1), forces.sum(axis=1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(swapped.forces[:24], read.forces[24:])
+    assert read.source["forces"] == swapped.source["forces"]
+
+
+def test_a_map_of_forces_looks_at_as_many_files_as_it_takes(tmp_path, topology):
+    """Five frames do not tell which bonds are rigid, and 35 are too few to fit the best map of 22 atoms."""
+    frames = peptides.wiggled(300)
+    forces = np.random.default_rng(0).normal(size=frames.shape)
+    parts = {"a": slice(0, 5), "b": slice(5, 35), "c": slice(35, 300)}
+    for name, part in parts.items():
+        np.savez(tmp_path / f"{name}.npz", positions=frames[part], forces=forces[part], **STATED)
+    files = {name: tmp_path / f"{name}.npz" for name in parts}
+    with pytest.raises(UserError, match=r"5 frames in .*a\.npz\. Expected at least 10, .*--forces none"):
+        read_trajectory(topology, files["a"], temperature=300)
+    np.savez(tmp_path / "few.npz", positions=frames[:3], forces=forces[:3], **STATED)
+    with pytest.raises(UserError, match=r"8 frames in .*few\.npz and 1 more"):
+        read_trajectory(topology, [tmp_path / "few.npz", files["a"]], temperature=300)
+    for names, method in (("ab", "basic"), ("abc", "optimal")):
+        read = read_trajectory(topology, [files[name] for name in names], temperature=300)
+        assert read.source["forces"] == {"map": method, "constraints": 0}
+
+
 def test_beads_without_a_topology(tmp_path):
     np.save(tmp_path / "a.npy", FRAMES[:, :7])
     for arguments in ((None, tmp_path / "a.npy"), (tmp_path / "a.npy",)):

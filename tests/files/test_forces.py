@@ -70,6 +70,25 @@ def test_forces_of_the_frames_that_are_kept(files, tmp_path):
     np.testing.assert_allclose(read.forces, TO_KJ * FORCES[kept][:, peptides.BACKBONE], rtol=1e-5)
 
 
+def test_a_first_file_of_few_frames(files, tmp_path):
+    """Constraints are looked for in the next file too."""
+    for number, part in enumerate((slice(0, 4), slice(4, FRAMES))):
+        peptides.trajectory(tmp_path, FRAMES)[part].save(str(tmp_path / f"part{number}.trr"))
+    parts = [tmp_path / "part0.trr", tmp_path / "part1.trr"]
+    read = read_trajectory(files[0], parts, temperature=300, forces=tmp_path / "atoms.npy", **UNITS)
+    expected = read_trajectory(*files, temperature=300, forces=tmp_path / "atoms.npy", **UNITS)
+    np.testing.assert_allclose(read.forces, expected.forces, rtol=1e-5, atol=1e-3)
+    np.save(tmp_path / "few.npy", FORCES[:4])
+    with pytest.raises(UserError, match=r"4 frames in .*part0\.trr\. Expected at least 10"):
+        read_trajectory(files[0], parts[:1], temperature=300, forces=tmp_path / "few.npy", **UNITS)
+
+
+def test_forces_on_atoms_need_positions_of_atoms(files, tmp_path):
+    np.save(tmp_path / "beads.npy", 10 * ATOMS[:, peptides.BACKBONE])
+    with pytest.raises(UserError, match=r"Forces on atoms for .*beads\.npy, which holds beads"):
+        read_trajectory(files[0], tmp_path / "beads.npy", temperature=300, forces=tmp_path / "atoms.npy", **UNITS)
+
+
 @pytest.mark.parametrize(
     ("forces", "units", "text"),
     [

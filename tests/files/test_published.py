@@ -72,6 +72,15 @@ def test_fewer_beads_and_frames(shuffled, tmp_path):
         published_ensemble(None, shuffled, temperature=500, stride=0)
 
 
+def test_the_map_of_forces_is_that_of_all_frames(shuffled):
+    """Of the four that a stride leaves nobody could tell which bonds are rigid."""
+    read = published_ensemble(None, shuffled, temperature=500, beads="heavy", stride=7)
+    whole = published_ensemble(None, shuffled, temperature=500, beads="heavy")
+    assert read.forces is not None
+    assert whole.forces is not None
+    np.testing.assert_array_equal(read.forces, whole.forces[::7])
+
+
 def test_timewarp_beside_its_pdb(tmp_path, topology):
     path = molecules.savez(tmp_path / "a.npz", molecules.timewarp())
     read = published_ensemble(topology, path, temperature=310, stride=2)

@@ -14,6 +14,8 @@ from twofold.files.arrays import ARRAYS, needed_unit, read_arrays
 from twofold.files.checks import check_file, extension
 from twofold.files.frames import Frames, iterate
 from twofold.files.numpy_files import first_of, load_archive, load_array
+from twofold.files.parts import joined
+from twofold.force_mapping import frames_wanted
 from twofold.units import energy_factor, length_factor
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def with_forces(
         raise UserError(f"{given.path} with forces on {number} particles", expected, "give the forces of these files")
     sizes, step = (totals, stride) if frames == sum(totals) else (kept, 1)
     if mapping is not None and number == atoms:
-        particles = _with_map(particles, parts[0].path, given, sizes[0])
+        particles = _with_map(particles, [part.path for part in parts], sizes, given)
     by, found, end = particles.force_mapping, [], 0
     for part, size in zip(parts, sizes, strict=True):
         # one file at a time: the forces on all atoms of all frames may not fit into memory
@@ -85,18 +87,27 @@ def with_forces(
     return particles, found
 
 
-def _with_map(particles: Particles, file: Path, given: GivenForces, frames: int) -> Particles:
-    """The map that suits the forces of the first file, and its first frames for the constraints among the atoms."""
+def _with_map(particles: Particles, files: list[Path], sizes: list[int], given: GivenForces) -> Particles:
+    """The map that suits the forces of the first file, and its first frames for the constraints among the atoms.
+
+    Where that has too few frames the next files are looked at too; sizes: forces of each file.
+    """
     assert particles.topology is not None
-    seen = _first_frames(file, particles.topology, given.length_unit)
-    forces = np.asarray(given.values[:frames], np.float64) * given.factor
-    return particles.with_force_map(seen.positions, forces, seen.box)
+    assert particles.mapping is not None
+    ends = np.cumsum(sizes)
+    number = min(int(np.searchsorted(ends, frames_wanted(particles.mapping))) + 1, len(files))
+    seen = [_first_frames(file, particles.topology, given.length_unit) for file in files[:number]]
+    positions = np.concatenate([frames.positions for frames in seen])
+    forces = np.asarray(given.values[: ends[number - 1]], np.float64) * given.factor
+    return particles.with_force_map(positions, forces, joined([frames.box for frames in seen]), files[:number])
 
 
 def _first_frames(file: Path, topology: mdtraj.Topology, length_unit: str | None) -> Frames:
-    """All atoms of some frames."""
+    """All atoms of some frames. Raises UserError for arrays of beads, which do not tell where the atoms are."""
     if extension(file) in ARRAYS:
         arrays = read_arrays(file, length_unit)
+        if arrays.positions.shape[1] != topology.n_atoms:
+            raise UserError(f"forces on atoms for {file}, which holds beads", "forces on beads, or positions of atoms")
         box = None if arrays.box is None else arrays.box[:SEEN]
         return Frames(np.asarray(arrays.positions[:SEEN], np.float64) * arrays.length, None, box)
     with closing(iterate(file, topology, None, 1, SEEN, length_unit=length_unit)) as chunks:

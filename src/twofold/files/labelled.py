@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import mdtraj
 
+    from twofold.force_mapping import ForceMapping
     from twofold.groups import Groups
 
 PER_FRAME = ("positions", "forces", "energies", "box", "place", "file", "trajectory", "weights")
@@ -69,14 +70,17 @@ class LabelledFrames:
         chosen = {name: getattr(self, name) for name in PER_FRAME}
         return replace(self, **{name: None if array is None else array[index] for name, array in chosen.items()})
 
-    def every(self, stride: int) -> LabelledFrames:
-        """Every `stride`-th frame of each trajectory. Raises UserError for a stride below 1."""
+    def kept(self, stride: int) -> np.ndarray:
+        """(kept frames,) int64: every `stride`-th frame of each trajectory. Raises UserError for a stride below 1."""
         if not isinstance(stride, int | np.integer) or stride < 1:
             raise UserError(f"stride {stride}", "a whole number of at least 1")
         names = np.unique(self.trajectory)
-        kept = np.concatenate([np.flatnonzero(self.trajectory == name)[::stride] for name in names])
+        return np.sort(np.concatenate([np.flatnonzero(self.trajectory == name)[::stride] for name in names]))
+
+    def every(self, stride: int) -> LabelledFrames:
+        """The frames `kept(stride)`."""
         frame_ps = None if self.frame_ps is None else self.frame_ps * stride
-        return replace(self.select(np.sort(kept)), frame_ps=frame_ps)
+        return replace(self.select(self.kept(stride)), frame_ps=frame_ps)
 
     def topology(self) -> mdtraj.Topology:
         """The atoms as an MDTraj topology, with bonds by distance (see `molecule_topology`).
@@ -114,7 +118,7 @@ class LabelledFrames:
             weights=kept.weights,
             trajectory=kept.trajectory,
             blocks=blocks,
-            forces=kept._forces_on(mapping),
+            forces=None if kept.forces is None else self._force_map(mapping).forces(kept.forces),
             box=kept.box,
             # of a part of the atoms they are no energies: what the rest does is averaged in its potential of mean force
             energies=kept.energies if is_every_atom(mapping) else None,
@@ -129,11 +133,10 @@ class LabelledFrames:
             },
         )
 
-    def _forces_on(self, mapping: Mapping) -> np.ndarray | None:
-        if self.forces is None:
-            return None
-        found, _ = fitted_map(mapping, self.positions, self.forces, self.box)
-        return found.forces(self.forces)
+    def _force_map(self, mapping: Mapping) -> ForceMapping:
+        """The map of forces that suits all frames, those between the strides too."""
+        assert self.forces is not None
+        return fitted_map(mapping, self.positions, self.forces, self.box, self.paths[0])[0]
 
     def _atoms(self, topology: str | Path | mdtraj.Topology | None) -> mdtraj.Topology:
         """The topology, if it is one of these atoms."""

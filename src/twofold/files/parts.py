@@ -11,10 +11,10 @@ import numpy as np
 
 from twofold.errors import UserError
 from twofold.files.frames import CHUNK_BYTES, iterate
-from twofold.force_mapping import fitted_map
+from twofold.force_mapping import fitted_map, frames_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     import mdtraj
 
@@ -46,10 +46,13 @@ class Particles:
     force_mapping: ForceMapping | None = None
     constraints: int = 0
 
-    def with_force_map(self, positions: np.ndarray, forces: np.ndarray, box: np.ndarray | None) -> Particles:
+    def with_force_map(
+        self, positions: np.ndarray, forces: np.ndarray, box: np.ndarray | None, files: Sequence[Path]
+    ) -> Particles:
         """The same, with the map of forces that suits these frames of atoms, positions in nm (see `fitted_map`)."""
         assert self.mapping is not None
-        found, constraints = fitted_map(self.mapping, positions, forces, box)
+        source = str(files[0]) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+        found, constraints = fitted_map(self.mapping, positions, forces, box, source)
         return replace(self, force_mapping=found, constraints=constraints)
 
 
@@ -105,6 +108,28 @@ def read_frames(
         box=joined(boxes),
         frame_ps=None if time is None else spacing(time),
     )
+
+
+def with_force_map(particles: Particles, file: Path, arrays: Arrays, later: Iterator[tuple[Path, Arrays]]) -> Particles:
+    """The particles with a map of forces, if `arrays` of `file` are of atoms with forces and they have none yet.
+
+    Where these frames are too few to see constraints and to fit the best map, those of `later` files are looked at too.
+    Raises UserError where there is no map (see `fitted_map`).
+    """
+    mapping = particles.mapping
+    if particles.force_mapping is not None or mapping is None or not _forces_on_atoms(arrays, mapping):
+        return particles
+    seen, wanted = {file: arrays}, frames_wanted(mapping)
+    while sum(len(one.positions) for one in seen.values()) < wanted and (more := next(later, None)) is not None:
+        if _forces_on_atoms(more[1], mapping):
+            seen |= [more]
+    positions = np.concatenate([np.asarray(one.positions, np.float64) * one.length for one in seen.values()])
+    forces = np.concatenate([np.asarray(one.forces, np.float64) * one.force for one in seen.values()])
+    return particles.with_force_map(positions, forces, joined([one.box for one in seen.values()]), list(seen))
+
+
+def _forces_on_atoms(arrays: Arrays, mapping: Mapping) -> bool:
+    return arrays.forces is not None and arrays.positions.shape[1] == mapping.atom_count
 
 
 def read_array_part(file: Path, arrays: Arrays, particles: Particles, stride: int) -> Part:

@@ -15,7 +15,7 @@ from twofold.files.arrays import ARRAYS, Arrays, read_arrays
 from twofold.files.checks import check_file, extension, fingerprint
 from twofold.files.forces import read_forces, with_forces
 from twofold.files.frames import WITH_TOPOLOGY, Frames, first_frame, load_topology
-from twofold.files.parts import UNIT_UNKNOWN, Part, Particles, joined, read_array_part, read_frames
+from twofold.files.parts import UNIT_UNKNOWN, Part, Particles, joined, read_array_part, read_frames, with_force_map
 from twofold.files.published import published_ensemble, published_files
 from twofold.files.stated_units import check_names, check_needed
 from twofold.files.store import is_store, read_ensembles
@@ -120,25 +120,18 @@ def _read(
     count_all: bool,
 ) -> tuple[Particles, list[Part]]:
     first = read_arrays(files[0], *units) if extension(files[0]) in ARRAYS else None
-    particles = _with_force_mapping(_particles(topology, files, beads, first, units[0]), first)
+    particles = _particles(topology, files, beads, first, units[0])
     parts = []
     for number, file in enumerate(files):
         if extension(file) in ARRAYS:
             arrays = first if first and number == 0 else read_arrays(file, *units)
+            later = ((other, read_arrays(other, *units)) for other in files[number + 1 :] if extension(other) in ARRAYS)
+            particles = with_force_map(particles, file, arrays, later)
             parts.append(read_array_part(file, arrays, particles, stride))
         elif particles.topology and particles.mapping:
             options = {"length_unit": units[0], "count_all": count_all}
             parts.append(read_frames(file, particles.topology, particles.mapping, stride, **options))
     return particles, parts
-
-
-def _with_force_mapping(particles: Particles, first: Arrays | None) -> Particles:
-    """The same, with the map of forces that suits the frames of the first file, if these are of atoms with forces."""
-    mapping = particles.mapping
-    if mapping is None or first is None or first.forces is None or first.positions.shape[1] != mapping.atom_count:
-        return particles
-    positions = np.asarray(first.positions, np.float64) * first.length
-    return particles.with_force_map(positions, first.forces, first.box)
 
 
 def _stored(path: Path, temperature: float | None, stride: int, **others: Any) -> Ensemble:
