@@ -137,6 +137,18 @@ def test_a_reference_is_mapped_by_the_groups_of_the_run(tmp_path, monkeypatch):
     assert _read_reference(files, {"source": older}, model).beads.names == ("A", "B")
 
 
+def test_a_reference_may_hold_forces_that_no_map_suits(tmp_path):
+    """Eight frames do not tell which bonds are rigid; structures alone are compared."""
+    positions, stated = peptides.wiggled(8), {"length_unit": "nm", "energy_unit": "kj/mol"}
+    np.savez(tmp_path / "a.npz", positions=positions, forces=positions, **stated)
+    files, source = [peptides.write_pdb(tmp_path), tmp_path / "a.npz"], {"mapping": {"beads": "backbone"}}
+    with pytest.raises(UserError, match="8 frames"):
+        read_trajectory(*files, temperature=300)
+    data = read_trajectory(*files, temperature=300, use_forces=False)
+    model = SimpleNamespace(beads=data.beads, temperature=300.0)
+    assert _read_reference(files, {"source": source}, model).forces is None
+
+
 def test_trades_are_told_on_the_page(fitted_run, tmp_path):
     path = tmp_path / "md.xtc"
     twofold.load(fitted_run).simulate(path, replicas=4, length_ps=2.0, frame_ps=0.1, seed=1, exchange=1)

@@ -1,5 +1,6 @@
 """Fitting from files: which frames are held out, and what a resumed run accepts."""
 
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import peptides
 from twofold.cli import main
 from twofold.errors import UserError
+from twofold.files.readers import read_trajectory
 from twofold.fitting import fit, load, read_split
 from twofold.units import thermal_energy
 
@@ -72,6 +74,53 @@ def test_forces_of_the_wrong_sign_are_refused_unless_told_otherwise(tmp_path, mo
         with suppress(SystemExit, AttributeError):  # of a fit that ends here there is no model to report on
             main(["fit", str(tmp_path / "wrong.npz"), *asked, f"--forces={forces}", f"--force-check={check}"])
         assert (len(fitted) > before) == fits
+
+
+@pytest.fixture
+def tied(tmp_path):
+    """Topology, and arrays of a peptide whose bond between N and H is rigid, with forces on all atoms."""
+    topology, names = peptides.write_pdb(tmp_path), peptides.NAMES
+    positions = peptides.wiggled(200).astype(np.float64)
+    n, h = names.index("N"), names.index("H")
+    apart = positions[:, h] - positions[:, n]
+    positions[:, h] = positions[:, n] + 0.101 * apart / np.linalg.norm(apart, axis=1, keepdims=True)
+    forces = np.random.default_rng(0).normal(size=positions.shape)
+    stated = {"length_unit": "nm", "energy_unit": "kj/mol"}
+    np.savez(tmp_path / "tied.npz", positions=positions, forces=forces, **stated)
+    np.savez(tmp_path / "few.npz", positions=positions[:8], forces=forces[:8], **stated)
+    return topology, tmp_path / "tied.npz"
+
+
+BESIDE_ITS_HYDROGEN = {"beads": "resSeq 2 and name N H CA C", "temperature": 300.0}
+
+
+def test_forces_that_nobody_wants_need_no_map(tied, tmp_path, monkeypatch):
+    """N and H are beads that a constraint ties to each other: there is no map, unless the forces are left out."""
+    fitted = []
+    monkeypatch.setattr("twofold.fitting.fit_ensembles", lambda training, *_, **__: fitted.append(training))
+    for check in (True, False):
+        with pytest.raises(UserError, match=r"constraints tie to each other.*--forces none"):
+            fit(*tied, out=tmp_path / "run", force_check=check, **BESIDE_ITS_HYDROGEN)
+    fit(*tied, out=tmp_path / "run", forces="none", **BESIDE_ITS_HYDROGEN)
+    held_out = {"held_out": [tied[1]], "forces": "none"}
+    fit(*tied, out=tmp_path / "run", **held_out, **BESIDE_ITS_HYDROGEN)
+    assert [len(training.beads) for training in fitted] == [4, 4]
+    assert all(training.forces is None for training in fitted)
+    (tmp_path / "none.yaml").write_text("forces: none")
+    with pytest.raises(UserError, match=r"tied\.npz for frames that are read without forces"):
+        fit(*tied, out=tmp_path / "run", forces=tied[1], config=tmp_path / "none.yaml", **BESIDE_ITS_HYDROGEN)
+
+
+def test_prepare_leaves_forces_out(tied, tmp_path, capsys):
+    few = [str(tied[0]), str(tmp_path / "few.npz"), "--beads=heavy", "--temperature=300"]
+    with pytest.raises(SystemExit):
+        main(["prepare", *few, f"--out={tmp_path / 'data.h5'}"])
+    assert re.search(r"8 frames in .*few\.npz.*--forces none", capsys.readouterr().err)
+    main(["prepare", *few, "--forces=none", f"--out={tmp_path / 'data.h5'}"])
+    assert read_trajectory(tmp_path / "data.h5").forces is None
+    main(["prepare", str(tied[0]), str(tied[1]), *few[2:], f"--out={tmp_path / 'all.h5'}"])
+    assert read_trajectory(tmp_path / "all.h5").forces is not None
+    assert read_trajectory(tmp_path / "all.h5", use_forces=False).forces is None
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["a file of its own", "the last fifth"])

@@ -129,7 +129,9 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
 def _read_reference(files: Sequence[str | Path], config: dict[str, Any], model: Model, **reading: Any) -> Ensemble:
     # a data set has its mapping already
     selection = None if is_store(files[0]) else _selection(config["source"])
-    ensemble = read_trajectory(files[0], list(files[1:]), beads=selection, temperature=model.temperature, **reading)
+    # structures alone are compared
+    reading |= {"temperature": model.temperature, "use_forces": False}
+    ensemble = read_trajectory(files[0], list(files[1:]), beads=selection, **reading)
     if ensemble.beads.names != model.beads.names:
         expected = f"the {len(model.beads)} beads of the run"
         raise UserError(f"a reference with {len(ensemble.beads)} other beads", expected)

@@ -58,7 +58,7 @@ def fit(
     sampled_at: K, of the simulation, where it is not `temperature`: frames then get the weights that they have at the
     latter (see `twofold.tempering`), which takes the energies of all atoms.
     forces: a file with them (those of held-out trajectories last), or how those of the data are used: "auto" (beside
-    the noise), "none" or "only".
+    the noise), "none" (they are not even mapped to beads) or "only".
     held_out: trajectories that training never sees (`weights` then holds theirs after those of the others); without
     them the last fifth of the time, or of the trajectories, is held out. config: YAML of training settings, overruled
     by `settings` (see `TrainingSettings`), like `minutes=5`, `seed=1`. resume: continue the run in `out`, with its own
@@ -103,6 +103,7 @@ def fit(
             sampled_at=sampled_at,
             weights=weights,
             forces=file,
+            use_forces=chosen.forces != "none",
             stride=stride,
             length_unit=length_unit,
             energy_unit=energy_unit,
@@ -110,7 +111,7 @@ def fit(
         )
         if note := worth_note(training, unseen):
             progress(FitProgress("weighting frames", note=note))
-        if force_check and chosen.forces != "none" and training.forces is not None:
+        if force_check and training.forces is not None:
             hot = chosen.force_temperature
             label_temperature(training.temperature, hot)
             progress(FitProgress("checking forces", note=check_forces(training, temperature=hot).sentence))

@@ -139,6 +139,20 @@ def test_weights_follow_their_frames(shuffled):
         read_published(shuffled, weights=np.ones(3))
 
 
+def test_forces_may_be_left_out(shuffled, tmp_path):
+    """Before they are mapped to beads, and before anybody asks for their unit."""
+    few = part(tmp_path, "few.npz", slice(0, 8))
+    with pytest.raises(UserError, match=r"8 frames in .*few\.npz\. Expected at least 10.*--forces none"):
+        published_ensemble(None, few, temperature=500, beads="heavy")
+    assert published_ensemble(None, few, temperature=500, beads="heavy", use_forces=False).forces is None
+    assert read_trajectory(few, temperature=500.0, beads="heavy", use_forces=False).forces is None
+    parts = published_split(None, [few], [part(tmp_path, "b.npz", slice(8, 14))], temperature=500, use_forces=False)
+    assert [one.forces for one in parts] == [None, None]
+    text = "Energy=1 Properties=species:S:1:pos:R:3:forces:R:3"
+    (tmp_path / "a.xyz").write_text("".join(molecules.xyz_frame(frame, text) for frame in range(6)))
+    assert read_published(tmp_path / "a.xyz", use_forces=False).forces is None
+
+
 def test_training_and_held_out_files(tmp_path):
     first, second = part(tmp_path, "a.npz", slice(0, 16)), part(tmp_path, "b.npz", slice(16, FRAMES))
     training, held_out = published_split(None, [first], [second], temperature=500)

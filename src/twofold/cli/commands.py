@@ -196,7 +196,9 @@ def prepare(
     length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
     energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
     molecule: Molecule = None,
-    forces: Annotated[Path | None, arg(help="forces of all frames (npy, npz)")] = None,
+    forces: Annotated[
+        str | None, arg(help="forces of all frames (npy, npz); or none: without those of the data")
+    ] = None,
 ) -> None:
     """Map trajectories to beads and store them in one file.
 
@@ -219,7 +221,8 @@ def prepare(
         length_unit=length_unit,
         energy_unit=energy_unit,
         molecule=molecule,
-        forces=forces,
+        forces=None if forces == "none" else forces,
+        use_forces=forces != "none",
     )
     ensemble = ensemble if sampled_at is None else at_temperature(ensemble, temperature)
     if len(ensemble) < 2:

@@ -63,12 +63,15 @@ PLAIN = Columns(0, 1, None, 4, exact=False)
 WITH_FORCES = Columns(0, 1, 4, 7)
 
 
-def read_extended_xyz(path: Path, length_unit: str | None = None, energy_unit: str | None = None) -> LabelledFrames:
+def read_extended_xyz(
+    path: Path, length_unit: str | None = None, energy_unit: str | None = None, *, use_forces: bool = True
+) -> LabelledFrames:
     """The frames of an XYZ or extended XYZ file, in the order of the file.
 
     length_unit: angstrom unless given. energy_unit: of the energies; forces are in energy_unit / length_unit. It has no
     default: files of different programs have different ones. Also read are files without Properties whose comment is a
-    number and whose lines have seven columns, in which older data sets have energy and forces.
+    number and whose lines have seven columns, in which older data sets have energy and forces. use_forces: False leaves
+    the forces out, and asks for no unit of theirs.
 
     Raises UserError for forces without a stated unit, and for a file that is missing, damaged, cut, or holds frames of
     different molecules.
@@ -77,7 +80,7 @@ def read_extended_xyz(path: Path, length_unit: str | None = None, energy_unit: s
     if not frames:
         raise UserError(f"{path} has no frames", "at least one", "check how it was written or copied")
     first = frames[0]
-    if first.forces is not None and energy_unit is None:
+    if use_forces and first.forces is not None and energy_unit is None:
         raise UserError(
             f"{path} has forces but does not state their unit",
             "the unit of energy; forces are in that over the unit of length",
@@ -93,7 +96,7 @@ def read_extended_xyz(path: Path, length_unit: str | None = None, energy_unit: s
         force=energy / length,
         energy=energy,
         elements=symbols(first.species, path),
-        forces=_stacked(frames, "forces"),
+        forces=_stacked(frames, "forces") if use_forces else None,
         energies=None if left_out else _stacked(frames, "energy"),
         box=_stacked(frames, "box"),
         about={

@@ -54,13 +54,14 @@ def read_published(
     length_unit: str | None = None,
     energy_unit: str | None = None,
     molecule: str | None = None,
+    use_forces: bool = True,
 ) -> LabelledFrames:
     """Frames, forces and energies of one molecule from archives of MD17, rMD17, MD22 or Timewarp, extended XYZ, SPICE.
 
     level: which forces of rMD17, "dynamics" or "recomputed" (see `read_labelled_npz`). weights: one for each frame of
     all files, in their order. length_unit, energy_unit: of extended XYZ, which does not state them (angstrom unless
     given, and no default); of the others where they are not those of the format. molecule: which one of a file like
-    those of SPICE, which may hold many, and states its units.
+    those of SPICE, which may hold many, and states its units. use_forces: False leaves the forces out.
 
     Frames of rMD17 are put in the order of the simulation that they are from, those of all files together, and frames
     that occur twice are left out. Raises UserError for everything that a user can mend.
@@ -69,7 +70,8 @@ def read_published(
     if not paths:
         raise UserError("no files", "at least one")
     check_names(length_unit, energy_unit)
-    whole = joined_frames([_read(path, level, length_unit, energy_unit, molecule) for path in paths])
+    parts = [_read(path, level, length_unit, energy_unit, molecule, use_forces) for path in paths]
+    whole = joined_frames(parts if use_forces else [replace(part, forces=None) for part in parts])
     if (given := as_weights(weights)) is not None:
         if given.values.shape != (len(whole),):
             raise UserError(f"{len(given.values)} weights", f"one for each of {len(whole)} frames")
@@ -136,7 +138,12 @@ def _is_spice(path: Path) -> bool:
 
 
 def _read(
-    path: Path, level: str, length_unit: str | None, energy_unit: str | None, molecule: str | None
+    path: Path,
+    level: str,
+    length_unit: str | None,
+    energy_unit: str | None,
+    molecule: str | None,
+    use_forces: bool,
 ) -> LabelledFrames:
     kind = extension(check_file(path))
     if kind in HDF5:
@@ -151,4 +158,4 @@ def _read(
         raise UserError(f"data set {path.name}", ".npz, .extxyz, .xyz or .h5", "give a file of one of these formats")
     if level != "dynamics":
         raise UserError(f"level {level!r} for {path.name}", "dynamics, its only one", "leave it out")
-    return read_extended_xyz(path, length_unit, energy_unit)
+    return read_extended_xyz(path, length_unit, energy_unit, use_forces=use_forces)

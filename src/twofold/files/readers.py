@@ -43,6 +43,7 @@ def read_trajectory(
     stride: int = 1,
     weights: str | Path | Weights | np.ndarray | None = None,
     forces: str | Path | None = None,
+    use_forces: bool = True,
     length_unit: str | None = None,
     energy_unit: str | None = None,
     theory: str = "dynamics",
@@ -63,6 +64,8 @@ def read_trajectory(
     weights: one weight for each frame over all files, before or after the stride; a file, or an array.
     forces: .npy or .npz of the forces on atoms or beads, for each frame over all files, before or after the stride,
         where the trajectories hold none.
+    use_forces: False leaves out those that the files hold: nothing is asked of forces that nobody needs, not even that
+        they can be mapped to the beads.
     length_unit, energy_unit: of .npy and .npz files, of extended XYZ, and (length) of dumps of LAMMPS; other formats
         have theirs, and a unit that no file needs is refused.
     theory: which forces of rMD17, those of the "dynamics" that made its frames or the "recomputed" ones.
@@ -79,9 +82,12 @@ def read_trajectory(
         raise UserError(f"stride {stride}", "a whole number of at least 1")
     units = (length_unit, energy_unit)
     check_names(*units)
+    if forces is not None and not use_forces:
+        raise UserError(f"{forces} for frames that are read without forces", "one or the other", "leave the file out")
     if topology is not None and not files and is_store(topology):
         own = {"length unit": length_unit, "energy unit": energy_unit}
-        return _stored(Path(topology), temperature, stride, weights=weights, forces=forces, beads=beads, **own)
+        stored = _stored(Path(topology), temperature, stride, weights=weights, forces=forces, beads=beads, **own)
+        return stored if use_forces else replace(stored, forces=None)
     if temperature is None:
         raise UserError("no temperature", "that of the simulation in kelvin", "state it, e.g. --temperature 300")
     temperature = check_temperature(temperature)
@@ -91,7 +97,7 @@ def read_trajectory(
                 f"{forces} beside {published[1][0]}", "a data set, which has its own forces", "leave it out"
             )
         reading = {"weights": weights, "length_unit": length_unit, "energy_unit": energy_unit, "level": theory}
-        reading["molecule"] = molecule
+        reading |= {"molecule": molecule, "use_forces": use_forces}
         shape = {"beads": beads, "stride": stride, "frame_ps": frame_ps, "blocks": blocks}
         return published_ensemble(*published, temperature=temperature, **shape, **reading)
     if molecule is not None:
@@ -102,7 +108,8 @@ def read_trajectory(
         check_needed(files, *units)
     labels = None if forces is None else read_forces(forces, *units)
     count_all = given is not None or labels is not None
-    particles, parts = _read(topology, files, beads or BEADS, stride, units, count_all=count_all)
+    options = {"count_all": count_all, "use_forces": use_forces}
+    particles, parts = _read(topology, files, beads or BEADS, stride, units, **options)
     if labels is not None:
         if any(part.forces is not None for part in parts):
             raise UserError(f"{forces} beside trajectories with forces", "one or the other", "leave it out")
@@ -118,14 +125,19 @@ def _read(
     units: tuple[str | None, str | None],
     *,
     count_all: bool,
+    use_forces: bool,
 ) -> tuple[Particles, list[Part]]:
-    first = read_arrays(files[0], *units) if extension(files[0]) in ARRAYS else None
+    def read(file: Path) -> Arrays:
+        arrays = read_arrays(file, *units)
+        return arrays if use_forces else replace(arrays, forces=None, forces_left_out=False)
+
+    first = read(files[0]) if extension(files[0]) in ARRAYS else None
     particles = _particles(topology, files, beads, first, units[0])
     parts = []
     for number, file in enumerate(files):
         if extension(file) in ARRAYS:
-            arrays = first if first and number == 0 else read_arrays(file, *units)
-            later = ((other, read_arrays(other, *units)) for other in files[number + 1 :] if extension(other) in ARRAYS)
+            arrays = first if first and number == 0 else read(file)
+            later = ((other, read(other)) for other in files[number + 1 :] if extension(other) in ARRAYS)
             particles = with_force_map(particles, file, arrays, later)
             parts.append(read_array_part(file, arrays, particles, stride))
         elif particles.topology and particles.mapping:
