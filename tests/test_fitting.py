@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,6 +163,41 @@ def test_forces_are_checked_at_the_temperature_that_is_set_for_them(tmp_path, mo
     with pytest.raises(UserError, match=r"(?i)force_temperature 1\.3 K for frames of 500 K"):
         fit(tmp_path / "a.npz", force_temperature=1.3, **given)
     assert len(fitted) == 1
+
+
+OF_FILES = {
+    "temperature": 600.0,
+    "sampled_at": 500.0,
+    "weights": "nonexistent.npy",
+    "forces": "nofile.npy",
+    "beads": "ca",
+    "stride": 7,
+    "length_unit": "nm",
+    "energy_unit": "kj/mol",
+    "molecule": "ala",
+    "held_out": ["run.xtc"],
+}
+
+
+@pytest.mark.parametrize("name", OF_FILES)
+def test_what_concerns_files_is_refused_for_a_known_system(tmp_path, name):
+    words = r"(?i)dw4 with .*known system alone.*\./dw4 for a file"
+    with pytest.raises(UserError, match=words):
+        fit("dw4", out=tmp_path / "run", **{name: OF_FILES[name]})
+    with pytest.raises(UserError, match=words):
+        fit("dw4", out=tmp_path / "run", weights=np.ones(3))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("forces", [None, "auto", "none", "only"])
+def test_how_forces_are_used_may_be_said_of_a_known_system(tmp_path, monkeypatch, forces):
+    made = []
+    monkeypatch.setattr("twofold.fitting.fit_ensembles", lambda *given, **_: made.append(given[-1]))
+    monkeypatch.setattr("twofold.fitting.system_split", lambda *_: 2 * (SimpleNamespace(source={}),))
+    fit("dw4", out=tmp_path / "run", forces=forces, force_check=False)
+    with suppress(SystemExit, AttributeError):  # of a fit that ends here there is no model to report on
+        main(["fit", "dw4", f"--out={tmp_path / 'run'}", *([f"--forces={forces}"] if forces else [])])
+    assert [chosen.forces for chosen in made] == 2 * [forces or "auto"]
 
 
 def test_a_run_is_resumed_with_its_own_settings(fitted_run):

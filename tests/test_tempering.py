@@ -173,7 +173,7 @@ def test_what_cannot_be_weighted(file, hot, tmp_path):
         read_split(file, [], [], sampled_at=HOT)
     with pytest.raises(UserError, match=r"(?i)temperature -1"):
         read_split(file, [], [], temperature=COLD, sampled_at=-1.0)
-    with pytest.raises(UserError, match=r"(?i)dw4 sampled at 500 K"):
+    with pytest.raises(UserError, match=r"(?i)dw4 with a temperature"):
         fit("dw4", out=tmp_path / "run", **reading)
     stiff = Ensemble.build(Beads.anonymous(1), np.zeros((60, 1, 3)), HOT, energies=1e6 * np.arange(60))
     with pytest.raises(UserError, match=r"60 frames of 500 K are worth 1\.0"):

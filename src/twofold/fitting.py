@@ -54,7 +54,8 @@ def fit(
     """Fit a model to trajectories and keep everything in the new run folder `out`.
 
     topology, trajectories, beads, temperature (K), weights, stride, length_unit, energy_unit, molecule: as for
-    `twofold.files.readers.read_trajectory`; or the name of a system of `twofold.systems`, of which `frames` are made.
+    `twofold.files.readers.read_trajectory`; or, without any of these but `topology`, the name of a system of
+    `twofold.systems`, of which `frames` are made.
     sampled_at: K, of the simulation, where it is not `temperature`: frames then get the weights that they have at the
     latter (see `twofold.tempering`), which takes the energies of all atoms.
     forces: a file with them (those of held-out trajectories last), or how those of the data are used: "auto" (beside
@@ -76,18 +77,19 @@ def fit(
     RunFolder(Path(out)).check_new()
     progress(FitProgress("reading trajectories"))
     if is_system(topology):
-        if sampled_at is not None:
-            raise UserError(
-                f"{topology} sampled at {sampled_at:g} K", "no temperature, as it has its own", "leave it out"
-            )
-        if given := [
-            name for name, value in (("trajectories", trajectories), ("held-out trajectories", held_out)) if value
-        ]:
-            raise UserError(
-                f"{topology} with {' and '.join(given)}",
-                "the name of a known system alone, which makes its own frames",
-                f"leave them out, or write ./{topology} for a file of that name",
-            )
+        others = {
+            "trajectories": trajectories or None,
+            "held-out trajectories": held_out or None,
+            "beads": beads,
+            "a temperature": temperature if sampled_at is None else sampled_at,
+            "weights": weights,
+            "a file of forces": file,
+            "a stride": None if stride == 1 else stride,
+            "a length unit": length_unit,
+            "an energy unit": energy_unit,
+            "a molecule": molecule,
+        }
+        _check_alone(topology, others)
         training, unseen = system_split(str(topology), frames, held_out_fraction, chosen.seed)
         if "cluster" in training.source:
             progress(FitProgress("reading trajectories", note=cluster_convergence(training).sentence))
@@ -187,6 +189,16 @@ def _read_parts(
     whole = read_trajectory(topology, [*files, *held_out], **reading)
     seen = sum(file["runs"] for file in whole.source["trajectories"][: len(files)])
     return split(whole, held_out_trajectories=tuple(range(seen, int(whole.trajectory.max()) + 1)))
+
+
+def _check_alone(system: str | Path, others: dict[str, Any]) -> None:
+    """Raises UserError where any of `others`, by name, is given beside a known system, to which it does nothing."""
+    if given := [name for name, value in others.items() if value is not None]:
+        raise UserError(
+            f"{system} with {' and '.join(given)}",
+            "the name of a known system alone, which makes its own frames",
+            f"leave them out, or write ./{system} for a file of that name",
+        )
 
 
 def is_system(name: str | Path) -> bool:
