@@ -139,6 +139,42 @@ def test_weights_follow_their_frames(shuffled):
         read_published(shuffled, weights=np.ones(3))
 
 
+@pytest.mark.parametrize("kind", ["md17", "rmd17"])
+def test_weights_before_and_after_the_stride(tmp_path, kind):
+    """In the order of the files before it, in that of the frames that are kept after it."""
+    content = getattr(molecules, kind)()
+    path, order = molecules.savez(tmp_path / "a.npz", content), np.arange(FRAMES)
+    if kind == "rmd17":
+        order = (content["old_indices"] - 100) // 7
+    values = np.arange(FRAMES) + 1.0
+    kept = values[::5]
+    np.save(tmp_path / "log_weight.npy", np.log(kept))
+    for given in (values[order], kept, tmp_path / "log_weight.npy"):
+        read = read_trajectory(path, temperature=500.0, stride=5, weights=given)
+        assert read.weights == pytest.approx(kept / kept.mean())
+    with pytest.raises(UserError, match=r"4 weights\. Expected one for each of 24 frames"):
+        read_trajectory(path, temperature=500.0, stride=5, weights=kept[1:])
+
+
+def test_weights_after_the_stride_over_two_files(tmp_path):
+    files = [molecules.savez(tmp_path / f"{name}.npz", molecules.md17()) for name in "ab"]
+    values = np.arange(2 * FRAMES) + 1.0
+    kept = np.concatenate([values[:FRAMES:5], values[FRAMES::5]])
+    for given in (values, kept):
+        read = read_trajectory(files[0], files[1:], temperature=500.0, stride=5, weights=given)
+        assert read.weights == pytest.approx(kept / kept.mean())
+
+
+def test_weights_of_frames_that_occur_twice_add_up(tmp_path):
+    files = [part(tmp_path, "a.npz", slice(0, 10)), part(tmp_path, "b.npz", slice(7, FRAMES))]
+    order = (molecules.rmd17()["old_indices"] - 100) // 7
+    places = np.concatenate([order[:10], order[7:]])
+    given = np.random.default_rng(0).uniform(size=len(places))
+    read = read_published(files, weights=given)
+    assert read.weights == pytest.approx(np.bincount(places, given))
+    assert read_published(files).weights is None
+
+
 def test_forces_may_be_left_out(shuffled, tmp_path):
     """Before they are mapped to beads, and before anybody asks for their unit."""
     few = part(tmp_path, "few.npz", slice(0, 8))

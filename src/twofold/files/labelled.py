@@ -258,13 +258,20 @@ def joined_frames(parts: Sequence[LabelledFrames]) -> LabelledFrames:
 
 
 def in_order(frames: LabelledFrames) -> LabelledFrames:
-    """The frames in order of their places, where those are known; of frames with one place the first is kept."""
+    """The frames in order of their places, where those are known.
+
+    Of frames with one place the first is kept, with the sum of the weights of all.
+    """
     if frames.place is None:
         return frames
-    _, index = np.unique(frames.place, return_index=True)
+    _, index, place = np.unique(frames.place, return_index=True, return_inverse=True)
     twice = len(frames) - len(index)
     about = {**frames.about, "left_out": f"{twice} frames that occur twice"} if twice else frames.about
-    return replace(frames.select(index), about=about)
+    weights = None
+    if frames.weights is not None:
+        weights = np.zeros(len(index))
+        np.add.at(weights, place, frames.weights)
+    return replace(frames.select(index), about=about, weights=weights)
 
 
 def check_numbers(path: Path, name: str, array: np.ndarray, shape: tuple[int | str, ...]) -> None:

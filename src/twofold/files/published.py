@@ -55,13 +55,15 @@ def read_published(
     energy_unit: str | None = None,
     molecule: str | None = None,
     use_forces: bool = True,
+    stride: int = 1,
 ) -> LabelledFrames:
     """Frames, forces and energies of one molecule from archives of MD17, rMD17, MD22 or Timewarp, extended XYZ, SPICE.
 
     level: which forces of rMD17, "dynamics" or "recomputed" (see `read_labelled_npz`). weights: one for each frame of
-    all files, in their order. length_unit, energy_unit: of extended XYZ, which does not state them (angstrom unless
-    given, and no default); of the others where they are not those of the format. molecule: which one of a file like
-    those of SPICE, which may hold many, and states its units. use_forces: False leaves the forces out.
+    all files, in their order; or, in the order of the result, for each that its `every(stride)` keeps. length_unit,
+    energy_unit: of extended XYZ, which does not state them (angstrom unless given, and no default); of the others where
+    they are not those of the format. molecule: which one of a file like those of SPICE, which may hold many, and states
+    its units. use_forces: False leaves the forces out.
 
     Frames of rMD17 are put in the order of the simulation that they are from, those of all files together, and frames
     that occur twice are left out. Raises UserError for everything that a user can mend.
@@ -72,11 +74,7 @@ def read_published(
     check_names(length_unit, energy_unit)
     parts = [_read(path, level, length_unit, energy_unit, molecule, use_forces) for path in paths]
     whole = joined_frames(parts if use_forces else [replace(part, forces=None) for part in parts])
-    if (given := as_weights(weights)) is not None:
-        if given.values.shape != (len(whole),):
-            raise UserError(f"{len(given.values)} weights", f"one for each of {len(whole)} frames")
-        whole = replace(whole, weights=linear(given.values, given.logarithmic))
-    return in_order(whole)
+    return _weighted(whole, as_weights(weights), stride)
 
 
 def published_ensemble(
@@ -94,7 +92,8 @@ def published_ensemble(
 
     beads: unless given backbone with a topology, and all atoms without one.
     """
-    frames, options = read_published(files, **reading), {"stride": stride, "frame_ps": frame_ps, "blocks": blocks}
+    options = {"stride": stride, "frame_ps": frame_ps, "blocks": blocks}
+    frames = read_published(files, stride=stride, **reading)
     return frames.ensemble(temperature, topology=topology, beads=_beads(beads, topology), **options)
 
 
@@ -127,6 +126,25 @@ def spice_ensembles(
 ) -> list[Ensemble]:
     """An ensemble for each of the molecules `names` of an HDF5 file like SPICE's; see `read_spice`."""
     return [frames.ensemble(temperature, beads=beads) for frames in read_spice(path, names)]
+
+
+def _weighted(whole: LabelledFrames, given: Weights | None, stride: int) -> LabelledFrames:
+    """The frames of all files in order, with the weights that are given for all of them, or for those that are kept.
+
+    Frames that `stride` leaves out have no weight then. Raises UserError when the numbers do not fit.
+    """
+    if given is None:
+        return in_order(whole)
+    values = linear(given.values, given.logarithmic)
+    if values.shape == (len(whole),):
+        return in_order(replace(whole, weights=values))
+    ordered = in_order(whole)
+    kept, weights = ordered.kept(stride), np.zeros(len(ordered))
+    if values.shape != kept.shape:
+        found, expected = f"{len(values)} weights", f"one for each of {len(whole)} frames"
+        raise UserError(found, expected, "give the weights of these files")
+    weights[kept] = values
+    return replace(ordered, weights=weights)
 
 
 def _beads(beads: str | Path | Groups | None, topology: Any) -> str | Path | Groups:
