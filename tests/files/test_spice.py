@@ -5,8 +5,8 @@ import pytest
 from files import molecules
 from files.molecules import ENERGIES, EV, FORCES, FRAMES, KCAL, POSITIONS
 from twofold.errors import UserError
-from twofold.files.published import spice_ensembles
-from twofold.files.spice import read_spice, spice_names
+from twofold.files.published import read_published, spice_ensembles
+from twofold.files.spice import UNITS, read_spice, spice_names
 
 
 def same(found):
@@ -55,18 +55,54 @@ def test_units_are_those_of_the_attributes(tmp_path):
         file["ala/dft_total_energy"].attrs["units"] = "eV"
         file["ala/dft_total_gradient"].attrs["units"] = "kcal/mol/angstrom"
     same(read_spice(path, "ala")[0])
+
+
+@pytest.mark.parametrize("array", UNITS)
+def test_attributes_that_are_no_units(tmp_path, array):
+    path = molecules.spice(tmp_path / "a.h5", ala={})
+    for odd in ("newton", "", "foot/bohr", "hartree/", b"\xff"):
+        with h5py.File(path, "r+") as file:
+            file["ala"][array].attrs["units"] = odd
+        with pytest.raises(UserError, match=rf"a\.h5/ala/{array} in '.*'\. Expected a unit like (hartree|bohr)"):
+            read_spice(path, "ala")
+
+
+def without_units(path):
     with h5py.File(path, "r+") as file:
-        file["ala/dft_total_gradient"].attrs["units"] = "newton"
-    with pytest.raises(UserError, match=r"Unknown (energy unit ''|length unit 'newton')"):
-        read_spice(path, "ala")
+        for name in UNITS:
+            del file["ala"][name].attrs["units"]
+    return path
 
 
 def test_units_without_attributes(tmp_path):
-    path = molecules.spice(tmp_path / "a.h5", ala={})
+    same(read_spice(without_units(molecules.spice(tmp_path / "a.h5", ala={})), "ala")[0])
+
+
+def test_units_that_are_given(tmp_path):
+    """They are those of arrays that state none, and have to be those that are stated."""
+    given = {"length_unit": "angstrom", "energy_unit": "kcal/mol"}
+    energies, gradient = ENERGIES / KCAL, -FORCES / KCAL / 10
+    changes = {"conformations": POSITIONS * 10, "dft_total_energy": energies, "dft_total_gradient": gradient}
+    path = without_units(molecules.spice(tmp_path / "a.h5", ala=changes))
+    same(read_published(path, **given))
+    same(read_spice(path, "ala", **given)[0])
+    assert read_published(path, **given).about["units"]["dft_total_gradient"] == "kcal/mol/angstrom"
+    assert spice_ensembles(path, "ala", temperature=500, **given)[0].energies == pytest.approx(ENERGIES)
     with h5py.File(path, "r+") as file:
-        for name in ("conformations", "dft_total_energy", "dft_total_gradient"):
-            del file["ala"][name].attrs["units"]
-    same(read_spice(path, "ala")[0])
+        file["ala/conformations"].attrs["units"] = "Angstrom"
+    same(read_published(path, **given))
+    for array, unit, option in (
+        ("dft_total_gradient", "kcal/mol/bohr", "--length-unit says angstrom"),
+        ("dft_total_gradient", "hartree/angstrom", "--energy-unit says kcal/mol"),
+        ("dft_total_energy", "hartree", "--energy-unit says kcal/mol"),
+        ("conformations", "bohr", "--length-unit says angstrom"),
+    ):
+        with h5py.File(path, "r+") as file:
+            file["ala"][array].attrs["units"] = unit
+        with pytest.raises(UserError, match=rf"a\.h5/ala/{array} states its unit, {unit}, and {option}"):
+            read_published(path, **given)
+        with h5py.File(path, "r+") as file:
+            del file["ala"][array].attrs["units"]
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def read_published(
     level: which forces of rMD17, "dynamics" or "recomputed" (see `read_labelled_npz`). weights: one for each frame of
     all files, in their order; or, in the order of the result, for each that its `every(stride)` keeps. length_unit,
     energy_unit: of extended XYZ, which does not state them (angstrom unless given, and no default); of the others where
-    they are not those of the format. molecule: which one of a file like those of SPICE, which may hold many, and states
-    its units. use_forces: False leaves the forces out.
+    they are not those of the format, and of files like those of SPICE where these do not state them. molecule: which
+    one of such a file, which may hold many. use_forces: False leaves the forces out.
 
     Frames of rMD17 are put in the order of the simulation that they are from, those of all files together, and frames
     that occur twice are left out. Raises UserError for everything that a user can mend.
@@ -122,10 +122,10 @@ def published_split(
 
 
 def spice_ensembles(
-    path: str | Path, names: str | Sequence[str], *, temperature: float, beads: str | Path = "all"
+    path: str | Path, names: str | Sequence[str], *, temperature: float, beads: str | Path = "all", **units: str | None
 ) -> list[Ensemble]:
-    """An ensemble for each of the molecules `names` of an HDF5 file like SPICE's; see `read_spice`."""
-    return [frames.ensemble(temperature, beads=beads) for frames in read_spice(path, names)]
+    """An ensemble for each of the molecules `names` of an HDF5 file like SPICE's; see `read_spice`, for `units` too."""
+    return [frames.ensemble(temperature, beads=beads) for frames in read_spice(path, names, **units)]
 
 
 def _weighted(whole: LabelledFrames, given: Weights | None, stride: int) -> LabelledFrames:
@@ -165,7 +165,7 @@ def _read(
 ) -> LabelledFrames:
     kind = extension(check_file(path))
     if kind in HDF5:
-        return read_spice(path, only_molecule(path, molecule))[0]
+        return read_spice(path, only_molecule(path, molecule), length_unit, energy_unit)[0]
     if molecule is not None:
         raise UserError(
             f"molecule {molecule!r} of {path.name}", "a file of several, like those of SPICE", "leave it out"

@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 ARRAYS = ("atomic_numbers", "conformations", "dft_total_energy", "dft_total_gradient")
 LISTED = 40
 """Names of molecules in a message."""
-UNITS = {"conformations": "bohr", "dft_total_energy": "hartree", "dft_total_gradient": "hartree/bohr"}
-"""Unless the attribute `units` of a data set states others."""
+UNITS = {
+    "conformations": {"length": "bohr"},
+    "dft_total_energy": {"energy": "hartree"},
+    "dft_total_gradient": {"energy": "hartree", "length": "bohr"},
+}
+"""Unless the attribute `units` of a data set, or the user, states others; of a gradient the first over the second."""
+FACTORS = {"length": length_factor, "energy": energy_factor}
 
 
 def spice_names(path: str | Path) -> list[str]:
@@ -58,14 +63,18 @@ def only_molecule(path: Path, name: str | None) -> str:
     return names[0]
 
 
-def read_spice(path: str | Path, names: str | Sequence[str]) -> list[LabelledFrames]:
+def read_spice(
+    path: str | Path, names: str | Sequence[str], length_unit: str | None = None, energy_unit: str | None = None
+) -> list[LabelledFrames]:
     """The conformations of the molecules `names`, one entry for each; the others are not read.
 
     Forces are the negative gradients. The conformations were chosen to be different from each other: they are neither a
     trajectory nor an ensemble in equilibrium, and what is fitted to them alone is not that of any temperature.
 
-    Raises UserError for a file that is missing, damaged or of another kind, for a molecule that it does not have, and
-    for arrays that are missing or do not fit together.
+    length_unit, energy_unit: of arrays without an attribute `units`; bohr and hartree unless given.
+
+    Raises UserError for a file that is missing, damaged or of another kind, for a molecule that it does not have, for
+    arrays that are missing or do not fit together, and for attributes that are no units or differ from those given.
     """
     path, wanted = Path(path), [names] if isinstance(names, str) else list(names)
     with _opened(path) as file:
@@ -74,7 +83,8 @@ def read_spice(path: str | Path, names: str | Sequence[str]) -> list[LabelledFra
             if name not in present:
                 near = ", ".join(get_close_matches(name, present, 3) or present[:3])
                 raise UserError(f"no molecule {name!r} in {path}", f"one of its {len(present)}, e.g. {near}")
-        return [_molecule(path, name, file[name]) for name in wanted]
+        given = {"length": length_unit, "energy": energy_unit}
+        return [_molecule(path, name, file[name], given) for name in wanted]
 
 
 @contextmanager
@@ -89,13 +99,13 @@ def _opened(path: Path) -> Iterator[Any]:
         raise UserError(f"{path} cannot be read ({error})", "a whole HDF5 file", "copy it again") from error
 
 
-def _molecule(path: Path, name: str, group: Any) -> LabelledFrames:
+def _molecule(path: Path, name: str, group: Any, given: dict[str, str | None]) -> LabelledFrames:
     if missing := [array for array in ARRAYS if not hasattr(group, "keys") or array not in group]:
         raise UserError(f"molecule {name!r} in {path} without {', '.join(missing)}", f"{', '.join(ARRAYS)}")
     numbers, positions, energies, gradient = (np.asarray(group[array]) for array in ARRAYS)
-    units = {array: _unit(group[array], unit) for array, unit in UNITS.items()}
-    energy_unit, _, length_unit = units["dft_total_gradient"].rpartition("/")
     where = Path(f"{path}/{name}")
+    units = {array: _unit(where / array, group[array], given) for array in UNITS}
+    energy_unit, _, length_unit = units["dft_total_gradient"].rpartition("/")
     frames = labelled(
         where,
         positions,
@@ -116,6 +126,25 @@ def _molecule(path: Path, name: str, group: Any) -> LabelledFrames:
     return replace(frames, paths=(path,))
 
 
-def _unit(dataset: Any, default: str) -> str:
-    unit = dataset.attrs.get("units", default)
-    return unit.decode() if isinstance(unit, bytes) else str(unit)
+def _unit(where: Path, dataset: Any, given: dict[str, str | None]) -> str:
+    """The unit that the array `where` states, else the one that is given, else that of the format.
+
+    Raises UserError for one that is not known, and where it is stated and given and the two differ: the option may
+    have been meant for another file.
+    """
+    usual = UNITS[where.name]
+    if "units" not in dataset.attrs:
+        return "/".join(given[kind] or unit for kind, unit in usual.items())
+    stated = dataset.attrs["units"]
+    stated = stated.decode(errors="replace") if isinstance(stated, bytes) else str(stated)
+    units = stated.rpartition("/")[::2] if len(usual) > 1 else (stated,)
+    for kind, unit in zip(usual, units, strict=True):
+        try:
+            factor = FACTORS[kind](unit)
+        except UserError as error:
+            expected = f"a unit like {'/'.join(usual.values())}"
+            raise UserError(f"{where} in {stated!r}", expected, "correct the attribute units") from error
+        if (other := given[kind]) and FACTORS[kind](other) != factor:
+            found = f"{where} states its unit, {stated}, and --{kind}-unit says {other}"
+            raise UserError(found, "the same", "drop the option or correct the attribute units")
+    return stated
