@@ -189,6 +189,12 @@ def test_what_concerns_files_is_refused_for_a_known_system(tmp_path, name):
     assert not (tmp_path / "run").exists()
 
 
+def test_frames_are_made_of_systems_and_not_of_files(tmp_path):
+    (tmp_path / "a.npz").touch()
+    with pytest.raises(UserError, match=r"500 frames of .*a\.npz(.|\n)*--stride"):
+        fit(tmp_path / "a.npz", out=tmp_path / "run", frames=500)
+
+
 @pytest.mark.parametrize("forces", [None, "auto", "none", "only"])
 def test_how_forces_are_used_may_be_said_of_a_known_system(tmp_path, monkeypatch, forces):
     made = []

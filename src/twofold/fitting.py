@@ -39,7 +39,7 @@ def fit(
     forces: str | Path | None = None,
     held_out: Sequence[str | Path] = (),
     held_out_fraction: float = HELD_OUT,
-    frames: int = FRAMES,
+    frames: int | None = None,
     stride: int = 1,
     length_unit: str | None = None,
     energy_unit: str | None = None,
@@ -55,7 +55,7 @@ def fit(
 
     topology, trajectories, beads, temperature (K), weights, stride, length_unit, energy_unit, molecule: as for
     `twofold.files.readers.read_trajectory`; or, without any of these but `topology`, the name of a system of
-    `twofold.systems`, of which `frames` are made.
+    `twofold.systems`, of which `frames` are made, 100,000 unless said.
     sampled_at: K, of the simulation, where it is not `temperature`: frames then get the weights that they have at the
     latter (see `twofold.tempering`), which takes the energies of all atoms.
     forces: a file with them (those of held-out trajectories last), or how those of the data are used: "auto" (beside
@@ -90,11 +90,13 @@ def fit(
             "a molecule": molecule,
         }
         _check_alone(topology, others)
-        training, unseen = system_split(str(topology), frames, held_out_fraction, chosen.seed)
+        training, unseen = system_split(
+            str(topology), FRAMES if frames is None else frames, held_out_fraction, chosen.seed
+        )
         if "cluster" in training.source:
             progress(FitProgress("reading trajectories", note=cluster_convergence(training).sentence))
     else:
-        _check_name(topology)
+        _check_files(topology, frames)
         training, unseen = read_split(
             topology,
             trajectories,
@@ -206,16 +208,21 @@ def is_system(name: str | Path) -> bool:
     return str(name) in SYSTEMS and not Path(name).exists()
 
 
-def _check_name(topology: str | Path) -> None:
-    """Raises UserError for what looks like the name of a system, and is neither one nor a file."""
+def _check_files(topology: str | Path, frames: int | None) -> None:
+    """Raises UserError for what looks like the name of a system and is neither one nor a file, and for `frames`."""
     path = Path(topology)
-    if path.exists() or path.suffix or str(topology) != path.name:
-        return
-    raise UserError(
-        f"no file {topology}, and no system of that name",
-        f"a file that exists, or one of {', '.join(SYSTEMS)}",
-        "check the name",
-    )
+    if not (path.exists() or path.suffix or str(topology) != path.name):
+        raise UserError(
+            f"no file {topology}, and no system of that name",
+            f"a file that exists, or one of {', '.join(SYSTEMS)}",
+            "check the name",
+        )
+    if frames is not None:
+        raise UserError(
+            f"{frames} frames of {topology}",
+            "a number of frames of a known system, which makes them",
+            "leave it out, or take every k-th frame of files with --stride k",
+        )
 
 
 def system_split(name: str, frames: int, fraction: float, seed: int) -> tuple[Ensemble, Ensemble]:

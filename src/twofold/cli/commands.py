@@ -41,7 +41,7 @@ def fit(
     sampled_at: SampledAt = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
-    frames: Annotated[int, arg(help="to make of a system, like mueller-brown or lj13")] = 100_000,
+    frames: Annotated[int | None, arg(help="to make of a system, like mueller-brown or lj13 (100,000)")] = None,
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
     length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
