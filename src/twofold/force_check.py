@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 LEAST_FRAMES = 20
 """With fewer frames an error says nothing."""
-NO_WEIGHT = 1e-12
-"""Part of the weight up to which a block has none: its jackknife would divide rounding by next to nothing."""
 WITHIN_BOX = 0.9
 """Part of the box beyond which beads cannot be one whole molecule by itself."""
 
@@ -211,10 +209,8 @@ def _ratios(ensemble: Ensemble, above: np.ndarray, below: np.ndarray) -> list[Me
     """Weighted mean of each column of `above` (frames, k) over that of `below` (frames,), with jackknife errors."""
     groups = block_groups(ensemble.block, len(ensemble))
     sizes = np.bincount(groups, ensemble.weights)
-    counts = sizes > NO_WEIGHT * sizes.sum()
-    sizes = sizes[counts]
-    tops = np.stack([np.bincount(groups, ensemble.weights * column) for column in above.T], axis=1)[counts]
-    bottoms = np.bincount(groups, ensemble.weights * below)[counts, None]
+    tops = np.stack([np.bincount(groups, ensemble.weights * column) for column in above.T], axis=1)
+    bottoms = np.bincount(groups, ensemble.weights * below)[:, None]
     # One block may hold all of the weight, and there may be no pairs: what cannot be told is not a number.
     with np.errstate(divide="ignore", invalid="ignore"):
         left_out = (tops.sum(axis=0) - tops) / (bottoms.sum() - bottoms)

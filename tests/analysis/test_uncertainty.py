@@ -71,3 +71,15 @@ def test_groups_join_labels_and_cut_long_series():
     cut = uncertainty.block_groups(np.repeat([0, 1], 100), 200)
     assert np.bincount(cut).tolist() == [10] * 20
     assert uncertainty.block_groups(None, 3).tolist() == [0, 1, 2]
+
+
+def test_blocks_without_weight_are_left_aside():
+    values = np.random.default_rng(0).standard_normal(5)
+    left_out = (values.sum() - values) / 4
+    expected = uncertainty.jackknife_error(left_out)
+    for nothing in (0.0, 1e-300):
+        with_nothing = uncertainty.jackknife_error(
+            np.append(left_out, values.mean()), np.array([1, 1, 1, 1, 1, nothing])
+        )
+        assert with_nothing == pytest.approx(expected)
+    assert np.isnan(uncertainty.jackknife_error(np.array([np.nan, 1.0]), np.array([1.0, 0.0])))

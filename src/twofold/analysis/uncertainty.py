@@ -13,6 +13,8 @@ GROUPS = 20
 """Blocks that a jackknife leaves out in turn."""
 LEAST_GROUPS = 10
 """With fewer labelled blocks than this, frames are cut by order instead: an error from three blocks is no error."""
+NO_WEIGHT = 1e-12
+"""Part of the weight up to which a block has none: its jackknife would divide rounding by next to nothing."""
 
 
 def effective_size(weights: np.ndarray) -> float:
@@ -80,17 +82,20 @@ def jackknife_error(left_out: np.ndarray, sizes: np.ndarray | None = None) -> fl
     Delete-a-group jackknife for blocks of any `sizes` (Busing, Meijer, van der Leeden 1999, eq. 11 with the mean of the
     estimates in the place of the pseudo-mean); for equal blocks (B - 1)/B sum (t_b - mean)^2. For a mean of independent
     frames it is the standard error of the mean. For a divergence near its floor, where the first-order term vanishes,
-    it overestimates by up to sqrt 2 (the variance of a degenerate quadratic form counts twice).
+    it overestimates by up to sqrt 2 (the variance of a degenerate quadratic form counts twice). Blocks without weight
+    say nothing and are left aside; of one block alone the error is not a number.
     """
     left_out = np.asarray(left_out, dtype=np.float64)
-    blocks = len(left_out)
+    sizes = np.ones(len(left_out)) if sizes is None else np.asarray(sizes, dtype=np.float64)
+    share = sizes / sizes.sum()
+    counts = share > NO_WEIGHT
+    left_out, share = left_out[counts], share[counts]
+    blocks = len(share)
     if blocks < 2:
         return np.full(left_out.shape[1:], np.nan) if left_out.ndim > 1 else float("nan")
-    sizes = np.ones(blocks) if sizes is None else np.asarray(sizes, dtype=np.float64)
-    share = sizes / sizes.sum()
     # 1/(h - 1) with h = 1/share, times (h - 1)^2 for the pseudo-value's spread, over the number of blocks.
     factor = ((1.0 / share - 1.0) / blocks).reshape(-1, *[1] * (left_out.ndim - 1))
-    centre = np.average(left_out, axis=0, weights=1.0 - share if blocks > 1 else None)
+    centre = np.average(left_out, axis=0, weights=1.0 - share)
     error = np.sqrt(np.sum(factor * np.square(left_out - centre), axis=0))
     return float(error) if left_out.ndim == 1 else error
 
