@@ -134,7 +134,7 @@ class Arm:
         if model.report["training_frames"] != len(training):
             raise SystemExit(f"{out} was fitted to other frames: give another folder")
         drawn, simulated = out / "samples.dcd", out / "simulation.dcd"
-        sample_once(model, drawn, system.samples, seed=seed, **system.sampling)
+        sample_once(model, drawn, system.samples, seed=seed)
         length = scale * system.simulation["length_ps"]
         simulate_once(model, simulated, seed=seed, **system.simulation | {"length_ps": length})
         sets = {"samples": read_positions(drawn, model.beads)}

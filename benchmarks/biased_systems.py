@@ -72,7 +72,6 @@ class System:
     """Whether all seeds have the same frames, so that they do not tell the error of those."""
     settings: dict[str, Any] = field(default_factory=dict)
     simulation: dict[str, Any] = field(default_factory=dict)
-    sampling: dict[str, Any] = field(default_factory=dict)
     samples: int = 20_000
 
     @cached_property
@@ -250,7 +249,6 @@ def systems(data: Path) -> dict[str, System]:
             divergence=total_variation,
             settings={"steps": 3000, "batch": 64},
             simulation={"replicas": 100, "length_ps": 400.0, "frame_ps": 2.0, "timestep_fs": 20.0},
-            sampling={"corrector": 0},
             samples=5000,
         ),
         System(
@@ -282,7 +280,6 @@ def systems(data: Path) -> dict[str, System]:
             weighted=False,
             settings={"steps": 2500, "batch": 64},
             simulation={"replicas": 50, "length_ps": 20.0, "frame_ps": 0.2, "timestep_fs": 4.0},
-            sampling={"corrector": 0},
             samples=2000,
         ),
     )

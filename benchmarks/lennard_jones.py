@@ -204,10 +204,7 @@ def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
         "timestep_fs": TIMESTEP_FS,
         "sigma": max(SIGMA_NM / length, model.schedule.smallest),
     }
-    # the corrector moves particles by the smallest noise: in Cartesian coordinates a third of the cost for little
-    metrics = scored(
-        out, model, samples=amounts.samples, seed=0, simulation=simulation, sampling={"corrector": 0}, reference=[store]
-    )
+    metrics = scored(out, model, samples=amounts.samples, seed=0, simulation=simulation, reference=[store])
     rows = []
     for kind in ("samples", "simulation"):
         for what in ("pair distances by type TV", "energy W1", "energy mean"):
@@ -219,8 +216,8 @@ def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
         f"The mixture with 10,000 frames and {amounts.updates} updates of {amounts.batch} "
         f"({model.report['seconds'] / 60:.0f} min): {amounts.samples} samples, {amounts.replicas} replicas of "
         f"{amounts.length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
-        f"{moving['stable']} of {moving['replicas']} stable, against {JUDGES} frames of other chains; one fit, samples "
-        "without a corrector. Targets: total variation and W1 at most twice the floor."
+        f"{moving['stable']} of {moving['replicas']} stable, against {JUDGES} frames of other chains; one fit. "
+        "Targets: total variation and W1 at most twice the floor."
     )
     return [f"## {name.upper()}: samples and simulation", "", lead, "", said, "", *table(RESULTS, rows)]
 

@@ -153,7 +153,8 @@ class Model:
 
     def sample(self, number: int, **options: Any) -> Samples:
         """`number` independent conformations; see `twofold.sampling.draw.draw_samples` for the options."""
-        return draw_samples(self.network, self.chart, self.schedule, number, region=self.region, **options)
+        known = {"region": self.region, "trusted": self.sigma_star}
+        return draw_samples(self.network, self.chart, self.schedule, number, **known | options)
 
     def log_likelihood(self, positions_nm: Any, **options: Any) -> np.ndarray:
         """Log-likelihood in nats of positions (beads, 3) or (frames, beads, 3) in nm, up to a constant of the model.

@@ -27,12 +27,12 @@ class Chart(eqx.Module):
         """Number of degrees of freedom that the noise acts on."""
 
     @property
-    def narrowest(self) -> Float[Array, ""]:
-        """A variance that no direction of the data is narrower than, or 0 where the chart knows none.
+    def narrowest(self) -> Float[Array, ""] | None:
+        """A variance that no direction of the data is narrower than, or None where the chart knows none.
 
         Cartesian charts do not: a bond is stiff along itself and free to turn, which the variances of modes average.
         """
-        return jnp.zeros(())
+        return None
 
     def spare(self, positions: Float[Array, "beads 3"]) -> Float[Array, " rest"]:
         """Components of positions that are no coordinates, and drift unless they are held; none here."""

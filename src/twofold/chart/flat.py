@@ -36,6 +36,11 @@ class FlatChart(Chart, Fixed):
     def dimension(self) -> int:
         return self.count
 
+    @property
+    def narrowest(self) -> Float[Array, ""]:
+        # a valley may be as narrow as the smallest noise shows
+        return jnp.zeros(())
+
     def encode(self, positions: Float[Array, "beads 3"]) -> Float[Array, " coordinates"]:
         return (positions.reshape(-1)[: self.count] - self.centre) / self.length
 

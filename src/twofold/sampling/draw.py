@@ -16,14 +16,16 @@ from twofold.energy.base import Energy
 from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
+from twofold.sampling.correctors import relax, settle
 from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
 from twofold.sampling.memory import batch_that_fits
-from twofold.sampling.solvers import SOLVERS, deblur, relax
+from twofold.sampling.solvers import SOLVERS, deblur
 
 BATCH = 1024
 SMALLEST_BATCH = 16
 CORRECTOR = 100
-"""Steps of a hundredth of the variance of a coordinate each: as long as one of unit width needs to relax."""
+"""Steps: a hundredth of the variance of a coordinate each, as long as one of unit width needs to relax, or a tenth of
+the period of the stiffest mode (see `twofold.sampling.correctors`)."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,15 @@ def draw_samples(
     noise: float | None = None,
     batch: int = BATCH,
     region: Any = None,
+    trusted: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Samples:
     """`number` independent conformations.
 
     solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in
     `steps` from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur.
-    corrector: steps of Langevin dynamics at the smallest noise before that, with "sde" alone.
+    corrector: steps of Langevin dynamics on the way, with "sde" alone: at the smallest noise, or, where coordinates are
+    positions, at the level that is `trusted` as a force field, from which the reverse diffusion then goes on.
     noise: leave the samples at this noise level instead. batch: conformations at a time, at most; halved as long as
     memory does not hold it. The result depends on `seed` and on the batch that was used, which is written into
     `settings`. Raises UserError for numbers out of range.
@@ -88,13 +92,14 @@ def draw_samples(
     if solver not in SOLVERS:
         raise UserError(f"solver {solver!r}", f"one of {', '.join(SOLVERS)}")
     levels = schedule.descent(steps) if noise is None else NoiseSchedule(noise, schedule.largest).descent(steps)
+    turn = int(np.argmin(np.abs(np.log(np.asarray(levels)) - np.log(trusted or float(levels[-1])))))
     batch = _first_batch(network, chart, levels[0], min(batch, max(number, SMALLEST_BATCH)))
     pieces: list[np.ndarray] = []
     done = 0
     while done < number:
         key = jax.random.fold_in(jax.random.key(seed), done)
         try:
-            piece = np.asarray(_batch(network, chart, levels, key, batch, solver, corrector, noise is None))
+            piece = np.asarray(_batch(network, chart, levels, key, batch, solver, corrector, turn, noise is None))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
                 raise
@@ -107,6 +112,8 @@ def draw_samples(
     positions = np.concatenate(pieces)
     finite = np.isfinite(positions).all((1, 2))
     settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": corrector, "noise": noise, "batch": batch}
+    if solver == "sde" and chart.narrowest is None:
+        settings["corrected_at"] = float(levels[turn])
     return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
 
 
@@ -122,16 +129,30 @@ def _first_batch(network: Energy, chart: Chart, sigma: Array, most: int) -> int:
 
 @eqx.filter_jit
 def _batch(
-    network: Energy, chart: Chart, levels: Array, key: Array, batch: int, solver: str, corrector: int, clean: bool
+    network: Energy,
+    chart: Chart,
+    levels: Array,
+    key: Array,
+    batch: int,
+    solver: str,
+    corrector: int,
+    turn: int,
+    clean: bool,
 ) -> Float[Array, "batch beads 3"]:
+    """turn: the level at which `settle` is called, if it is."""
     start, path, relaxing = jax.random.split(key, 3)
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
         return jax.vmap(chart.decode)(y)
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
-    y = SOLVERS[solver](network, None, chart, y, levels, path)
-    if solver == "sde" and corrector:
-        y = relax(network, None, chart, y, levels[-1], relaxing, corrector)
+    if solver == "sde" and corrector and chart.narrowest is None:
+        y = SOLVERS[solver](network, None, chart, y, levels[: turn + 1], path)
+        y = settle(network, None, chart, y, levels[turn], relaxing, corrector)
+        y = SOLVERS[solver](network, None, chart, y, levels[turn:], jax.random.fold_in(path, 1))
+    else:
+        y = SOLVERS[solver](network, None, chart, y, levels, path)
+        if solver == "sde" and corrector:
+            y = relax(network, None, chart, y, levels[-1], relaxing, corrector)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
     return jax.vmap(chart.decode)(y)

@@ -13,7 +13,6 @@ from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, scores
 
 Solver = Callable[..., Array]
-RELAXATION = 0.01
 
 
 def score(model: Energy, system: System, y: Array, sigma: Array) -> Array:
@@ -64,31 +63,6 @@ def reverse_sde(
         return (flow_step(model, system, chart, y, jnp.sqrt(now**2 + added), after), key), None
 
     return jax.lax.scan(step, (y, key), (levels[:-1], levels[1:]))[0][0]
-
-
-def relax(
-    model: Energy,
-    system: System,
-    chart: Chart,
-    y: Float[Array, "batch ..."],
-    sigma: Array,
-    key: PRNGKeyArray,
-    steps: int,
-) -> Float[Array, "batch ..."]:
-    """`steps` of overdamped Langevin dynamics at level sigma: the corrector of Song et al. (ICLR 2021, algorithm 4).
-
-    What the reverse diffusion leaves where it should not be, such as beads that overlap a little, is pushed out within
-    a few steps. A step is a hundredth of the variance of the stiffest coordinate, noise included: short enough to widen
-    it by no more than half a percent. Where the chart knows no such variance the noise alone sets the step.
-    """
-    length = RELAXATION * (chart.narrowest + sigma**2)
-
-    def step(y: Array, key: PRNGKeyArray) -> tuple[Array, None]:
-        noise = jax.vmap(chart.project)(jax.random.normal(key, y.shape))
-        moved = y + length * score(model, system, y, sigma) + jnp.sqrt(2.0 * length) * noise
-        return jax.vmap(chart.wrap)(moved), None
-
-    return jax.lax.scan(step, y, jax.random.split(key, steps))[0]
 
 
 def deblur(

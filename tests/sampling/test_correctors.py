@@ -1,0 +1,126 @@
+"""Correctors on densities that are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from synthetic import Gaussian, Line
+from twofold.chart.cartesian import CartesianChart, cartesian_chart
+from twofold.energy.base import Energy
+from twofold.noise import NoiseSchedule
+from twofold.sampling.correctors import FRICTION, RELAXATION, relax, settle
+from twofold.sampling.draw import draw_samples
+
+COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
+MODEL = Gaussian.of(COVARIANCE)
+SETTLE = jax.jit(settle, static_argnums=(1, 6))
+
+
+class Valley(Line):
+    """A line that may be as narrow as the noise."""
+
+    @property
+    def narrowest(self):
+        return jnp.zeros(())
+
+
+def root(matrix):
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.sqrt(values) @ vectors.T
+
+
+def test_relaxation_keeps_the_density_and_draws_outliers_in():
+    """Langevin steps of a Gaussian in closed form: the mean shrinks by (1 - h/v) a step, the variance stays v."""
+    sigma, steps, count = 0.7, 200, 20_000
+    total = COVARIANCE + sigma**2 * np.eye(2)
+    normal = np.random.default_rng(0).standard_normal((count, 2))
+    shift = np.array([4.0, -1.0])
+    relaxed = jax.jit(relax, static_argnums=(1, 2, 6))(
+        MODEL, None, Valley(2), jnp.asarray(normal @ root(total) + shift), jnp.float32(sigma), jax.random.key(0), steps
+    )
+    length = RELAXATION * sigma**2
+    expected = np.linalg.matrix_power(np.eye(2) - length * np.linalg.inv(total), steps) @ shift
+    np.testing.assert_allclose(np.mean(relaxed, 0), expected, atol=4 * np.sqrt(total.max() / count))
+    np.testing.assert_allclose(np.cov(np.asarray(relaxed).T), total, rtol=0.03)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.5])
+def test_settling_keeps_a_density_of_stiff_and_soft_directions(sigma):
+    """Positions of harmonic modes are exact at any time step, and those of stiff ones are forgotten soon."""
+    model, count = Gaussian.of(np.diag([1.0, 0.01])), 20_000
+    total = np.diag([1.0, 0.01]) + sigma**2 * np.eye(2)
+    start = np.random.default_rng(0).standard_normal((count, 2)) @ root(total)
+    far = start + np.array([0.0, 2.0 * total[1, 1] ** 0.5])
+    for y in (start, far):
+        settled = SETTLE(model, None, Line(2), jnp.asarray(y, jnp.float32), jnp.float32(sigma), jax.random.key(1), 100)
+        np.testing.assert_allclose(np.cov(np.asarray(settled).T), total, atol=0.03 * total.max())
+        assert np.var(settled[:, 1]) == pytest.approx(total[1, 1], rel=0.04)
+        assert np.mean(settled[:, 1]) == pytest.approx(0, abs=4 * np.sqrt(total[1, 1] / count))
+    assert 0 < FRICTION < 1
+
+
+class StiffPair(Energy):
+    """Two beads at a distance of about one, stiff along it and free to turn."""
+
+    width: float = 0.02
+
+    def energy(self, system, x, sigma):
+        away = jnp.linalg.norm(x[0] - x[1]) - 1.0
+        return 0.5 * away**2 / (self.width**2 + 2.0 * sigma**2)
+
+
+def pairs(count=400):
+    """Frames (count, 2, 3) of a stiff pair at level 0.01, and the chart that they are in."""
+    rng = np.random.default_rng(0)
+    way = rng.standard_normal((count, 3))
+    bond = (1.0 + StiffPair.width * rng.standard_normal(count))[:, None] * way / np.linalg.norm(way, axis=1)[:, None]
+    positions = np.stack([0.5 * bond, -0.5 * bond], axis=1)
+    chart = cartesian_chart(positions)
+    unit = CartesianChart(jnp.float32(1.0), chart.modes, chart.variances)
+    noise = jax.vmap(unit.project)(jax.random.normal(jax.random.key(1), positions.shape))
+    return jnp.asarray(positions, jnp.float32) + 0.01 * noise, unit
+
+
+def lengths(y):
+    return np.linalg.norm(np.asarray(y)[:, 0] - np.asarray(y)[:, 1], axis=-1)
+
+
+def test_settling_bears_bonds_in_cartesian_coordinates():
+    """The modes of a Cartesian chart hold the turning of a bond: they say nothing of how stiff it is along itself."""
+    y, chart = pairs()
+    assert chart.narrowest is None
+    settled = SETTLE(StiffPair(), None, chart, y, jnp.float32(0.01), jax.random.key(2), 100)
+    assert np.std(lengths(settled)) == pytest.approx(np.std(lengths(y)), rel=0.15)
+    assert np.mean(lengths(settled)) == pytest.approx(1.0, abs=0.01)
+    turned = np.asarray(settled)[:, 0] - np.asarray(y)[:, 0]
+    assert np.linalg.norm(turned, axis=1).mean() > 0.1
+
+
+def test_what_is_far_off_comes_back_without_being_thrown():
+    y, chart = pairs()
+    odd = y.at[:3].multiply(jnp.array([0.1, 3.0, 0.5])[:, None, None])
+    settled = lengths(SETTLE(StiffPair(), None, chart, odd, jnp.float32(0.01), jax.random.key(2), 200))
+    np.testing.assert_allclose(settled, 1.0, atol=0.15)
+
+
+class SpoiltAbove(Gaussian):
+    """A score that is a quarter of the right one above a level of noise."""
+
+    def energy(self, system, x, sigma):
+        return super().energy(system, x, sigma) * jnp.where(sigma > 0.2, 0.25, 1.0)
+
+
+def test_samples_in_positions_settle_at_the_trusted_level():
+    exact = np.array([0.01, 0.02, 0.02])
+    model = SpoiltAbove(jnp.asarray(exact, jnp.float32), jnp.eye(3), jnp.float32(1.0))
+    drawn = [
+        draw_samples(
+            model, Line(3), NoiseSchedule(0.02, 5.0), 2048, steps=40, batch=512, trusted=0.1, corrector=corrector
+        )
+        for corrector in (0, 100)
+    ]
+    without, settled = (np.var(samples.positions[:, 0], axis=0) for samples in drawn)
+    assert np.all(without > 1.2 * exact)
+    np.testing.assert_allclose(settled, exact, rtol=0.12)
+    assert drawn[1].settings["corrected_at"] == pytest.approx(0.1, rel=0.2)
