@@ -148,17 +148,16 @@ def scored(
     samples: int,
     seed: int,
     simulation: dict[str, Any],
-    sampling: dict[str, Any] | None = None,
     run: Path | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """`metrics.json` of the model in `folder/run`, or in `run`: of samples and a simulation from samples, made once.
 
-    A simulation that was stopped everywhere before its first frame has a summary, but no numbers. sampling: options of
-    `Model.sample`; settings: of `evaluate`.
+    A simulation that was stopped everywhere before its first frame has a summary, but no numbers. settings: of
+    `evaluate`.
     """
     if samples:
-        sample_once(model, folder / "samples.dcd", samples, seed=seed, **sampling or {})
+        sample_once(model, folder / "samples.dcd", samples, seed=seed)
     simulate_once(model, folder / "simulation.dcd", seed=seed, **simulation)
     if not (folder / "metrics.json").is_file():
         evaluation.evaluate(
@@ -222,7 +221,6 @@ def both_sets(
     samples: int,
     seed: int,
     simulation: dict[str, Any],
-    sampling: dict[str, Any] | None = None,
     skip_ps: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Samples, frames of a simulation without its noise (None where there are none), and how many replicas were stable.
@@ -230,7 +228,7 @@ def both_sets(
     What is in the folder is not made again. skip_ps: of the simulation, in which it forgets where it began.
     """
     drawn, moved = folder / "samples.dcd", folder / "simulation.dcd"
-    sample_once(model, drawn, samples, seed=seed, **sampling or {})
+    sample_once(model, drawn, samples, seed=seed)
     simulate_once(model, moved, seed=seed, **simulation)
     summary = read_summary(moved)
     try:

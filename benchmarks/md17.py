@@ -82,7 +82,8 @@ def main(
         training = split(work.frames())[0]
         measured = measure_forces(training)
         kelvin = round(measured.stretch * TEMPERATURE) if over == "frames" else None
-        if measure_forces(training, temperature=kelvin).verdict == "refused":
+        at_kelvin = measured if kelvin is None else measure_forces(training, temperature=kelvin)
+        if at_kelvin.verdict == "refused":
             work = replace(work, settings=work.settings | {"forces": "none"})
         if work.settings["forces"] != "none" and kelvin is not None:
             work = replace(work, settings=work.settings | {"force_temperature": kelvin})

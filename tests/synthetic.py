@@ -129,6 +129,12 @@ class Line(Chart):
         return jnp.sum(jax.scipy.stats.norm.logpdf(coordinates, scale=jnp.sqrt(1.0 + sigma_max**2)))
 
 
+def root(matrix):
+    """The symmetric square root of a covariance."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.sqrt(values) @ vectors.T
+
+
 class Gaussian(Energy):
     """Energy of noised Gaussian data with mean zero and `covariance`; the score is `scale` times the exact one.
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from synthetic import Gaussian, Line
+from synthetic import Gaussian, Line, root
 from twofold.chart.cartesian import CartesianChart, cartesian_chart
 from twofold.energy.base import Energy
 from twofold.noise import NoiseSchedule
@@ -23,11 +23,6 @@ class Valley(Line):
     @property
     def narrowest(self):
         return jnp.zeros(())
-
-
-def root(matrix):
-    values, vectors = np.linalg.eigh(matrix)
-    return vectors * np.sqrt(values) @ vectors.T
 
 
 def test_relaxation_keeps_the_density_and_draws_outliers_in():
@@ -123,4 +118,5 @@ def test_samples_in_positions_settle_at_the_trusted_level():
     without, settled = (np.var(samples.positions[:, 0], axis=0) for samples in drawn)
     assert np.all(without > 1.2 * exact)
     np.testing.assert_allclose(settled, exact, rtol=0.12)
+    assert "corrected_at" not in drawn[0].settings
     assert drawn[1].settings["corrected_at"] == pytest.approx(0.1, rel=0.2)

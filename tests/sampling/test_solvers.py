@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from synthetic import Gaussian, Line
+from synthetic import Gaussian, Line, root
 from twofold.noise import NoiseSchedule
 from twofold.sampling.solvers import SOLVERS, deblur
 
@@ -13,11 +13,6 @@ COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
 MODEL, LINE = Gaussian.of(COVARIANCE), Line(2)
 LARGEST, SMALLEST = 20.0, 0.05
 SOLVE = {name: jax.jit(solver) for name, solver in SOLVERS.items()}
-
-
-def root(matrix):
-    values, vectors = np.linalg.eigh(matrix)
-    return vectors * np.sqrt(values) @ vectors.T
 
 
 def levels(steps):

@@ -92,7 +92,8 @@ def draw_samples(
     if solver not in SOLVERS:
         raise UserError(f"solver {solver!r}", f"one of {', '.join(SOLVERS)}")
     levels = schedule.descent(steps) if noise is None else NoiseSchedule(noise, schedule.largest).descent(steps)
-    turn = int(np.argmin(np.abs(np.log(np.asarray(levels)) - np.log(trusted or float(levels[-1])))))
+    settles = solver == "sde" and corrector and chart.narrowest is None and not isinstance(network, FractionalEnergy)
+    turn = _nearest(levels, trusted) if settles else None
     batch = _first_batch(network, chart, levels[0], min(batch, max(number, SMALLEST_BATCH)))
     pieces: list[np.ndarray] = []
     done = 0
@@ -112,9 +113,15 @@ def draw_samples(
     positions = np.concatenate(pieces)
     finite = np.isfinite(positions).all((1, 2))
     settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": corrector, "noise": noise, "batch": batch}
-    if solver == "sde" and chart.narrowest is None:
+    if turn is not None:
         settings["corrected_at"] = float(levels[turn])
     return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
+
+
+def _nearest(levels: Array, wanted: float | None) -> int:
+    """Which of the levels is nearest to the one that is wanted; the last where none is."""
+    values = np.asarray(levels)
+    return int(np.argmin(np.abs(np.log(values / (wanted or values[-1])))))
 
 
 def _first_batch(network: Energy, chart: Chart, sigma: Array, most: int) -> int:
@@ -136,16 +143,16 @@ def _batch(
     batch: int,
     solver: str,
     corrector: int,
-    turn: int,
+    turn: int | None,
     clean: bool,
 ) -> Float[Array, "batch beads 3"]:
-    """turn: the level at which `settle` is called, if it is."""
+    """turn: the level at which `settle` is called, in the place of `relax` at the end."""
     start, path, relaxing = jax.random.split(key, 3)
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
         return jax.vmap(chart.decode)(y)
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
-    if solver == "sde" and corrector and chart.narrowest is None:
+    if turn is not None:
         y = SOLVERS[solver](network, None, chart, y, levels[: turn + 1], path)
         y = settle(network, None, chart, y, levels[turn], relaxing, corrector)
         y = SOLVERS[solver](network, None, chart, y, levels[turn:], jax.random.fold_in(path, 1))
