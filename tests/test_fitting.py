@@ -146,6 +146,17 @@ def test_forces_of_held_out_frames_are_checked_too(tmp_path, monkeypatch, apart)
     assert [len(part) for part in fitted[1]] == [800, 200]
 
 
+def test_what_the_check_says_of_held_out_forces_is_told(tmp_path, monkeypatch):
+    positions, forces = springs(1000)
+    np.savez(tmp_path / "a.npz", z=[6, 7, 8], R=10 * positions, F=forces / 41.84, E=np.zeros(1000))
+    monkeypatch.setattr("twofold.fitting.fit_ensembles", lambda *_, **__: None)
+    said: list[str] = []
+    fit(tmp_path / "a.npz", temperature=300.0, out=tmp_path / "run", progress=lambda now: said.append(now.note))
+    verdicts = [note for note in said if note and "whose virial is" in note]
+    assert len(verdicts) == 2
+    assert verdicts[1].startswith("Held out: forces whose virial is")
+
+
 def test_forces_are_checked_at_the_temperature_that_is_set_for_them(tmp_path, monkeypatch):
     """Springs of 300 K whose frames are called ones of 500 K: accepted at 300 K, and at no other."""
     positions, forces = springs(2000)
@@ -187,6 +198,12 @@ def test_what_concerns_files_is_refused_for_a_known_system(tmp_path, name):
     with pytest.raises(UserError, match=words):
         fit("dw4", out=tmp_path / "run", weights=np.ones(3))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("frames", "fraction"), [(1, 0.2), (2, 0.9), (0, 0.2), (100, 1.0)])
+def test_a_known_system_needs_frames_on_either_side(tmp_path, frames, fraction):
+    with pytest.raises(UserError, match=rf"{frames} frames, {fraction:g} of them held out"):
+        fit("dw4", out=tmp_path / "run", frames=frames, held_out_fraction=fraction)
 
 
 def test_frames_are_made_of_systems_and_not_of_files(tmp_path):

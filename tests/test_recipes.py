@@ -9,7 +9,7 @@ import pytest
 from twofold.architectures import Built
 from twofold.energy.transformer import HEAD_WIDTH, TransformerSettings
 from twofold.noise import VIEWS
-from twofold.recipes import PUBLISHED
+from twofold.recipes import CARTESIAN, CHAIN, LANDSCAPE, PARTICLES, PUBLISHED, SMALL_CHAIN
 from twofold.training.optimiser import learning_rate
 from twofold.training.settings import load_settings
 from twofold.training.setup import with_recipe
@@ -119,3 +119,11 @@ def test_what_is_not_as_in_scoremd(untrained):
     assert used.fokker_planck_every == 4
     assert "the average of the parameters is one of some 200 updates" in said
     assert 1 / (1 - used.ema) == pytest.approx(200)
+
+
+def test_the_method_states_the_softening_of_the_recipes():
+    text = (RECIPES.parent / "method.md").read_text()
+    (row,) = re.findall(r"^\| `tau` \|(.*)\|$", text, re.MULTILINE)
+    stated = [float(cell.split()[0]) for cell in row.split("|")]
+    assert stated == [one.softening for one in (CHAIN, CARTESIAN, PARTICLES, LANDSCAPE, PUBLISHED)]
+    assert SMALL_CHAIN.softening == CHAIN.softening

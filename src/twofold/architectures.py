@@ -101,7 +101,7 @@ def _internal(training: Ensemble, key: PRNGKeyArray, width: int | None, depth: i
     held = bonds_apart(len(tree), np.concatenate([tree.bonds, tree.closing]))[tuple(pairs.T)] < FAR
     distances = _distances(training.positions, pairs)
     inputs = chain_features(chart, pairs, distances[:: max(1, len(distances) // 10000)])
-    volume = excluded_volume(training.beads, pairs, distances, ~held)
+    volume = excluded_volume(training.beads, pairs, distances[training.weights > 0], ~held)
     small = len(tree) <= SMALL
     modest = small or training.effective_size < FEW
     width, depth = width or (64 if modest else 192), depth or (2 if modest else 3)

@@ -119,19 +119,18 @@ def fit(
             hot = chosen.force_temperature
             label_temperature(training.temperature, hot)
             progress(FitProgress("checking forces", note=check_forces(training, temperature=hot).sentence))
-            _check_held_out(unseen, hot)
+            if unseen.forces is not None:
+                progress(FitProgress("checking forces", note=f"Held out: {_check_held_out(unseen, hot)}"))
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
 
 
-def _check_held_out(unseen: Ensemble, hot: float | None) -> None:
-    """Raises UserError for forces that training would be judged by and that are not of the ensemble.
+def _check_held_out(unseen: Ensemble, hot: float | None) -> str:
+    """What the check says of the forces that training is judged by. Raises UserError for those it refuses.
 
     hot: K that forces are compared with, if it is not the temperature of the ensemble.
     """
-    if unseen.forces is None:
-        return
     try:
-        check_forces(unseen, temperature=hot)
+        return check_forces(unseen, temperature=hot).sentence
     except UserError as error:
         raise UserError(f"held out: {error.found}", error.expected, error.do) from error
 
@@ -227,9 +226,11 @@ def _check_files(topology: str | Path, frames: int | None) -> None:
 
 def system_split(name: str, frames: int, fraction: float, seed: int) -> tuple[Ensemble, Ensemble]:
     """Training frames of a known system, and held-out frames from other chains, `fraction` of all."""
-    if frames < 1 or not 0 < fraction < 1:
-        raise UserError(f"{frames} frames, {fraction:g} of them held out", "some, and a part between 0 and 1")
     system, unseen = SYSTEMS[name], max(1, round(frames * fraction))
+    if not 0 < fraction < 1 or unseen >= frames:
+        raise UserError(
+            f"{frames} frames, {fraction:g} of them held out", "a part between 0 and 1, and frames on either side of it"
+        )
     return system.ensemble(frames - unseen, 2 * seed), system.ensemble(unseen, 2 * seed + 1)
 
 

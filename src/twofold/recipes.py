@@ -49,7 +49,7 @@ LANDSCAPE = Recipe(
 PARTICLES = Recipe("muon", learning_rate=2e-3, weight_decay=0.05, batch=256, softening=0.03, chunk=20)
 MANY = {"flat": 100_000, "particles": 10_000}
 """Frames for which the decay of a recipe is right, by architecture; ten times as much for a tenth of them or less."""
-PUBLISHED = Recipe("adam", learning_rate=4e-4, weight_decay=1e-12, batch=256, softening=0.0, loss="denoising", chunk=5)
+PUBLISHED = Recipe("adam", learning_rate=4e-4, weight_decay=1e-12, batch=256, softening=0.02, loss="denoising", chunk=5)
 
 
 def of_frames(recipe: Recipe, many: float, effective: float) -> Recipe:

@@ -68,3 +68,16 @@ def test_rigid_and_tiny_molecules():
     assert chart.modes.shape == (2, 1)
     assert np.isfinite(np.asarray(chart.variances)).all()
     assert (np.asarray(chart.variances) > 0).all()
+
+
+def test_what_turns_or_shifts_the_molecule_is_no_label(positions):
+    chart, rng = cartesian_chart(positions), np.random.default_rng(3)
+    x = jnp.asarray(positions[7], jnp.float32)
+    forces = jnp.asarray(rng.standard_normal(x.shape), jnp.float32)
+    rigid = jnp.asarray(rng.standard_normal(3), jnp.float32) + jnp.cross(jnp.array([3.0, -2.0, 1.0]), x)
+    labels = chart.scores_of(x, forces + rigid)
+    np.testing.assert_allclose(labels, chart.scores_of(x, forces), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(jnp.sum(jnp.cross(x, labels), axis=0), 0.0, atol=1e-3)
+    # those of an energy of distances have no such part, and stay what they are
+    inner = -jax.grad(lambda x: jnp.sum(jnp.linalg.norm(x[1:] - x[:-1], axis=-1) ** 2))(x)
+    np.testing.assert_allclose(chart.scores_of(x, inner), inner * chart.length, atol=1e-4)

@@ -106,3 +106,13 @@ def test_lattice_vectors_along_the_axes_are_edges_and_others_are_refused():
             neighbour_lists(x[:count], CUTOFF, 6 * np.eye(3) + 3 * np.eye(3, k=-1))
         with pytest.raises(UserError, match=r"box 1\.5 wide"):
             neighbour_lists(x[:count], CUTOFF, np.array([6.0, 1.5, 6.0]))
+
+
+@pytest.mark.parametrize("edges", [None, np.full(3, 2000.0)])
+def test_a_particle_that_is_far_away_does_not_fill_the_memory_with_cells(edges):
+    x = np.concatenate([cloud(200, 5.0), [[900.0, 900.0, -1e-17]]]).astype(np.float32)
+    sizes = layout(x, CUTOFF, edges)
+    assert np.prod(sizes.cells) <= 8 * len(x)
+    found = neighbours(jnp.asarray(x), CUTOFF, sizes, None if edges is None else jnp.asarray(edges))
+    assert bool(found.complete)
+    assert as_sets(found, len(x)) == by_hand(x, edges)

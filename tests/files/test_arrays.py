@@ -61,6 +61,14 @@ def test_everything_an_archive_may_hold(tmp_path, topology):
     assert "energy unit not stated" in without.source["forces"]
 
 
+def test_the_time_between_frames_is_one_number(tmp_path, topology):
+    np.savez(tmp_path / "a.npz", positions=FRAMES, length_unit="nm", frame_ps=np.array([0.5, 0.5]))
+    with pytest.raises(UserError, match=r"frame_ps of shape \(2,\).*one number"):
+        read_trajectory(topology, tmp_path / "a.npz", temperature=300)
+    np.savez(tmp_path / "a.npz", positions=FRAMES, length_unit="nm", frame_ps=np.array([0.5]))
+    assert read_trajectory(topology, tmp_path / "a.npz", temperature=300).frame_ps == 0.5
+
+
 @pytest.mark.parametrize("box", [np.zeros(3), np.zeros((3, 3)), np.zeros((24, 3, 3))])
 def test_a_box_of_zeros_is_none(tmp_path, topology, box):
     arrays = {"positions": FRAMES, "box": box, "length_unit": "nm"}

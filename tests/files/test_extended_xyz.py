@@ -159,3 +159,20 @@ def test_what_is_not_text(tmp_path):
         read_extended_xyz(path)
     with pytest.raises(UserError, match="No file"):
         read_extended_xyz(tmp_path / "none.xyz")
+
+
+def with_listed_forces(frame, atoms=None):
+    """A frame in the form of the XYZ files of MD17."""
+    listed = (FORCES[frame][:atoms] * 0.1 / KCAL).tolist()
+    return xyz_frame(frame, f"{float(ENERGIES[frame] / KCAL)!r};{listed}", force=None)
+
+
+def test_energy_and_forces_listed_in_the_comment(tmp_path):
+    path = write(tmp_path, *(with_listed_forces(frame) for frame in range(3)))
+    same(read_extended_xyz(path, energy_unit="kcal/mol"), 3)
+    assert read_extended_xyz(path, use_forces=False).forces is None
+    with pytest.raises(UserError, match="has forces but does not state their unit"):
+        read_extended_xyz(path)
+    for frame in (with_listed_forces(0, atoms=2), with_listed_forces(0).replace("]]", ",1]]")):
+        with pytest.raises(UserError, match=r"Forces '\[\[.*' in frame 0 .*three numbers for each of"):
+            read_extended_xyz(write(tmp_path, frame), energy_unit="kcal/mol")

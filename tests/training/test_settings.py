@@ -103,3 +103,10 @@ def test_the_range_of_the_residual_belongs_to_the_weight_of_the_recipe(untrained
     for given in ({"fokker_planck": 1.0}, {"fokker_planck_smallest": 2.0}):
         assert with_recipe(load_settings(None, **given), built).fokker_planck_largest is None
     assert with_recipe(load_settings(None, fokker_planck_largest=3.0), built).fokker_planck_largest == 3.0
+
+
+def test_a_term_by_itself_and_a_name_that_is_none(tmp_path):
+    assert load_settings(None, terms="coulomb").terms == ("coulomb",)
+    (tmp_path / "odd.yaml").write_text("1: 2\n")
+    with pytest.raises(UserError, match=r"Setting 1 in .*odd\.yaml"):
+        load_settings(tmp_path / "odd.yaml")

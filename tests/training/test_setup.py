@@ -1,5 +1,6 @@
 """What a fit starts from."""
 
+import re
 from dataclasses import replace
 
 import jax
@@ -16,6 +17,7 @@ from twofold.energy.sums import Sum
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
 from twofold.fitting import load
+from twofold.recipes import PARTICLES
 from twofold.systems.clusters import CLUSTERS
 from twofold.systems.toys import LANDSCAPES
 from twofold.training.fit import fit_ensembles
@@ -39,6 +41,23 @@ def test_the_plain_loss_comes_as_it_was_published():
     settings = started(loss="denoising").settings
     assert (settings.softening, settings.fokker_planck, settings.classification) == (0.0, 0.0, 0.0)
     assert started(loss="denoising", fokker_planck=1.0).settings.fokker_planck == 1.0
+
+
+def test_with_forces_the_plain_loss_keeps_the_softening_of_the_recipe():
+    """Their mean square is bounded at small noise: a weight of sigma^2 would switch them off there."""
+    frames = CLUSTERS["dw4"].ensemble(60, 0)
+    for forces, softening in (("auto", PARTICLES.softening), ("none", 0.0)):
+        asked = TrainingSettings(width=4, depth=1, loss="denoising", forces=forces)
+        assert set_up(frames, frames, asked, jax.random.key(0)).settings.softening == softening
+
+
+def test_forces_are_all_signal_where_the_beads_are_all_atoms():
+    """Energies of the frames are known, so that forces are a function of the coordinates."""
+    frames, asked = CLUSTERS["dw4"].ensemble(60, 0), TrainingSettings(width=4, depth=1)
+    said = str(set_up(frames, frames, asked, jax.random.key(0)).budget)
+    assert said.endswith("forces: all is signal")
+    said = str(set_up(replace(frames, energies=None), frames, asked, jax.random.key(0)).budget)
+    assert re.search(r"forces: at least \S+ % is signal$", said)
 
 
 def test_the_smallest_noise_is_that_of_the_budget():

@@ -10,6 +10,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
+from twofold.chart.rigid import without_rigid_motion
 from twofold.errors import UserError
 from twofold.fixed import Fixed
 
@@ -55,6 +56,8 @@ class CartesianChart(Chart, Fixed):
     def scores_of(
         self, positions: Float[Array, "beads 3"], forces: Float[Array, "beads 3"]
     ) -> Float[Array, "beads axes"]:
+        if self.axes == 3:
+            forces = without_rigid_motion(positions, forces)
         return self.project(forces[:, : self.axes]) * self.length
 
     def log_jacobian(self, coordinates: Float[Array, "beads axes"]) -> Float[Array, ""]:

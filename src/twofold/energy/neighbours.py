@@ -14,12 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+from scipy.spatial import KDTree
 
 from twofold.errors import UserError
 
 DENSE = 125
 """Particles up to which all see all. In the fluid of `benchmarks/scaling.py`, on one core of a CPU, a list and a force
 take 22 ms against 24 where all of 125 see all, and 51 against 314 where all of 250 do."""
+CELLS = 8
+"""Cells for each particle, at most: a particle that has come loose must not fill the memory with empty ones."""
 MARGIN = 1.5
 """Room in lists and cells over what was seen when they were laid out."""
 
@@ -77,25 +80,28 @@ def layout(x: np.ndarray, cutoff: float, edges: np.ndarray | None = None) -> Lay
     """
     x = np.asarray(x, np.float64)
     low, extent = (np.zeros(3), np.asarray(edges, np.float64)) if edges is not None else (x.min(0), np.ptp(x, axis=0))
-    first, second, third = (_cells_along(float(length), cutoff, edges is not None) for length in extent)
-    cells = (first, second, third)
+    cells = _cells(extent, cutoff, len(x), edges is not None)
     place = _cell_of(jnp.asarray(x - low), jnp.asarray(extent), cells)
     fullest = int(np.bincount(np.asarray(place)).max())
-    nearest = max(int(np.sum(_squares(x[i] - x, edges) < cutoff**2)) - 1 for i in range(len(x)))
+    if edges is not None:
+        x = np.mod(x, edges)
+        x = np.where(x < edges, x, 0.0)  # the remainder of a tiny negative number is the edge itself
+    tree = KDTree(x, boxsize=edges)
+    nearest = int(tree.query_ball_point(tree.data, cutoff, return_length=True).max()) - 1
     room = [min(len(x), math.ceil(MARGIN * seen) + 2) for seen in (fullest, nearest)]
     return Layout(cells, room[0], max(1, min(room[1], len(x) - 1)))
 
 
-def _cells_along(length: float, cutoff: float, periodic: bool) -> int:
+def _cells(extent: np.ndarray, cutoff: float, particles: int, periodic: bool) -> tuple[int, int, int]:
+    """Cells along each axis, no narrower than the cut-off; not many more than particles, of which some may be far."""
     # what is measured later in single precision must not find such a cell narrower than the cut-off
-    count = max(1, math.floor(length / cutoff * (1 - 1e-6)))
-    return 1 if periodic and count < 3 else count
-
-
-def _squares(step: np.ndarray, edges: np.ndarray | None) -> np.ndarray:
-    if edges is not None:
-        step = step - edges * np.round(step / edges)
-    return np.sum(step**2, axis=-1)
+    cells = np.maximum(1, np.floor(extent / cutoff * (1 - 1e-6)))
+    while np.prod(cells) > max(CELLS * particles, 27):
+        cells[np.argmax(cells)] = np.ceil(cells.max() / 2)
+    if periodic:
+        cells[cells < 3] = 1
+    first, second, third = (int(number) for number in cells)
+    return first, second, third
 
 
 def neighbours(

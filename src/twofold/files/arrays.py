@@ -63,7 +63,7 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
         weights=weights,
         run=_per_frame(path, "run", first_of(content, RUN_KEYS), len(positions)),
         box=None if box is None else box * length,
-        frame_ps=float(content["frame_ps"]) if "frame_ps" in content else None,
+        frame_ps=_one_number(path, "frame_ps", content.get("frame_ps")),
         forces_left_out=forces is not None and not energy_unit,
     )
 
@@ -111,6 +111,14 @@ def _per_frame(path: Path, name: str, values: np.ndarray | None, frames: int) ->
     if values is not None and values.shape != (frames,):
         raise UserError(f"{path} with {name} of shape {values.shape}", f"one entry for each of {frames} frames")
     return values
+
+
+def _one_number(path: Path, name: str, value: np.ndarray | None) -> float | None:
+    if value is None:
+        return None
+    if value.size != 1 or value.dtype.kind not in "fiu":
+        raise UserError(f"{path} with {name} of shape {value.shape} and type {value.dtype}", "one number")
+    return float(value.reshape(()))
 
 
 def _box(path: Path, box: np.ndarray | None, frames: int) -> np.ndarray | None:

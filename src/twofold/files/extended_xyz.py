@@ -6,6 +6,7 @@ key=value pairs or of anything, and a line for each atom.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -30,6 +31,8 @@ PAIR = re.compile(r'([A-Za-z_][\w-]*)\s*=\s*(?:"([^"]*)"|\'([^\']*)\'|\{([^}]*)\
 SPECIES = ("species", "symbols", "z", "numbers", "atomic_numbers")
 POSITIONS = ("pos", "positions")
 FORCES = re.compile(r"(.*_)?forces?")
+OLD_COMMENT = re.compile(r"([^;\[\]]+);\s*(\[\[.*\]\])")
+"""An energy and all forces, as the XYZ files of MD17 have them."""
 TRUE, FALSE = ("t", "true", "1"), ("f", "false", "0")
 
 
@@ -69,9 +72,10 @@ def read_extended_xyz(
     """The frames of an XYZ or extended XYZ file, in the order of the file.
 
     length_unit: angstrom unless given. energy_unit: of the energies; forces are in energy_unit / length_unit. It has no
-    default: files of different programs have different ones. Also read are files without Properties whose comment is a
-    number and whose lines have seven columns, in which older data sets have energy and forces. use_forces: False leaves
-    the forces out, and asks for no unit of theirs.
+    default: files of different programs have different ones. Also read are two forms without Properties in which older
+    data sets have energy and forces: a comment that is a number over lines of seven columns, and a comment like
+    `-97208.4;[[0.1,...],...]` over lines of four. use_forces: False leaves the forces out, and asks for no unit of
+    theirs.
 
     Raises UserError for forces without a stated unit, and for a file that is missing, damaged, cut, or holds frames of
     different molecules.
@@ -143,11 +147,13 @@ def _lines(count: str, lines: Iterator[str], where: str) -> tuple[str, list[list
 
 def _frame(comment: str, rows: list[list[str]], where: str) -> Frame:
     pairs = {match[1].lower(): next(filter(None, match.groups()[1:]), "") for match in PAIR.finditer(comment)}
-    energy = None
+    energy, forces = None, None
     if "properties" in pairs:
         columns = _columns(pairs["properties"], where)
     elif (energy := _number(comment)) is not None and all(len(row) == WITH_FORCES.width for row in rows):
         columns = WITH_FORCES
+    elif (old := OLD_COMMENT.fullmatch(comment)) is not None:
+        columns, energy, forces = PLAIN, _number(old[1]), _listed(old[2], len(rows), where)
     else:
         columns, energy = PLAIN, None
     for atom, row in enumerate(rows):
@@ -161,10 +167,21 @@ def _frame(comment: str, rows: list[list[str]], where: str) -> Frame:
     return Frame(
         species=[row[columns.species] for row in rows],
         positions=_numbers(rows, columns.positions, where),
-        forces=None if columns.forces is None else _numbers(rows, columns.forces, where),
+        forces=forces if columns.forces is None else _numbers(rows, columns.forces, where),
         energy=energy,
         box=_box(pairs, where),
     )
+
+
+def _listed(text: str, atoms: int, where: str) -> np.ndarray:
+    """Forces (atoms, 3) that a comment lists as [[x, y, z], ...]."""
+    try:
+        values = np.array(json.loads(text), np.float64)
+    except (ValueError, TypeError):
+        values = np.zeros(0)
+    if values.shape != (atoms, 3):
+        raise UserError(f"forces {text[:40]!r} in {where}", f"three numbers for each of {atoms} atoms", "mend the line")
+    return values
 
 
 def _columns(properties: str, where: str) -> Columns:

@@ -164,16 +164,26 @@ def described(
 class NoiseBudget:
     """Least part of the mean square of labels that is signal, as far as a linear function of the coordinates tells.
 
-    sigma: the level of noise that `noise` is for, in units of the chart. forces: None where there are none.
+    sigma: the level of noise that `noise` is for, in units of the chart. forces: None where there are none. exact:
+    whether forces are known to be a function of the coordinates, so that all of them is signal. alone: whether they are
+    the only labels.
     """
 
     sigma: float
     noise: float
     forces: float | None = None
+    exact: bool = False
+    alone: bool = False
 
     def __str__(self) -> str:
-        said = f"labels of noise at sigma {self.sigma:.3g}: at least {_percent(self.noise)} % is signal"
-        return said if self.forces is None else f"{said}; forces: at least {_percent(self.forces)} %"
+        said = [] if self.alone else [f"labels of noise at sigma {self.sigma:.3g}: {self._least(self.noise)}"]
+        if self.forces is not None:
+            said.append(f"forces: {'all is signal' if self.exact else self._least(self.forces)}")
+        return "; ".join(said)
+
+    @staticmethod
+    def _least(share: float) -> str:
+        return f"at least {_percent(share)} % is signal"
 
 
 def _percent(share: float) -> str:

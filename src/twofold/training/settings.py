@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
 from twofold.energy.experts import OVERLAP
 from twofold.errors import UserError
@@ -110,6 +110,11 @@ class TrainingSettings(BaseModel):
             raise ValueError(f"fokker_planck_smallest {low:g} is not below fokker_planck_largest {high:g}")
         return self
 
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _one_term_is_a_list_of_one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
     @field_serializer("experts", "terms")
     def _as_in_json(self, value: tuple[Any, ...]) -> list[Any]:
         # settings of a run are compared with those that were stored, where there are only lists
@@ -130,6 +135,8 @@ def load_settings(path: str | Path | None, **given: Any) -> TrainingSettings:
             raise UserError(f"{path} cannot be read ({error})", "a YAML file of settings", "check it") from error
         if not isinstance(values, dict):
             raise UserError(f"{path} holds {type(values).__name__}", "a mapping of settings to values", "check it")
+        if odd := [name for name in values if not isinstance(name, str)]:
+            raise UserError(f"setting {odd[0]!r} in {path}", "names of settings", "check it")
     given = {name: value for name, value in given.items() if value is not None}
     if "minutes" in given and "steps" not in given:
         values.pop("steps", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
@@ -60,25 +60,26 @@ def set_up(training: Ensemble, held_out: Ensemble, asked: TrainingSettings, key:
     """Build what the settings ask for. Raises UserError for settings that do not suit the data or each other."""
     kelvin = label_temperature(training.temperature, asked.force_temperature)
     built = _built(training, asked, key, kelvin)
-    settings = with_recipe(asked, built)
     data, unseen = (
         training_data(
             built.chart,
             part.positions,
             part.weights,
-            force_labels(part, settings.forces, kelvin),
-            energy_labels(part, settings.energy_weight, kelvin),
+            force_labels(part, asked.forces, kelvin),
+            energy_labels(part, asked.energy_weight, kelvin),
             built.loosening,
         )
         for part in (training, held_out)
     )
     if data.scores is None:
         unseen = unseen._replace(scores=None)  # what training does not have, it is not judged by
-    if settings.forces == "only" and data.scores is None:
+    if asked.forces == "only" and data.scores is None:
         raise UserError("forces only, for data without forces", "forces in the data or in a file", "leave it out")
-    _check_stability(settings, built, data.scores is not None)
+    labelled = data.scores is not None
+    settings = with_recipe(asked, built, labelled)
+    _check_stability(settings, built, labelled)
     squares = _squares(training, data, built, settings)
-    return Setup(built, settings, data, unseen, squares, _budget(training, data, built))
+    return Setup(built, settings, data, unseen, squares, _budget(training, data, built, settings))
 
 
 def _built(training: Ensemble, asked: TrainingSettings, key: PRNGKeyArray, kelvin: float) -> Built:
@@ -123,13 +124,14 @@ def _terms(built: Built, training: Ensemble, asked: TrainingSettings, kelvin: fl
     return terms
 
 
-def with_recipe(settings: TrainingSettings, built: Built) -> TrainingSettings:
-    """Settings in which what was left open is as it suits the architecture."""
+def with_recipe(settings: TrainingSettings, built: Built, labelled: bool = False) -> TrainingSettings:
+    """Settings in which what was left open is as it suits the architecture. labelled: forces are among the labels."""
     defaults = asdict(built.recipe)
     if settings.stability < 2:
         defaults["loss"] = "denoising"
     if (settings.loss or defaults["loss"]) == "denoising":
-        defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
+        if not labelled:
+            defaults["softening"] = 0.0  # the plain loss has a variance of 1/sigma^2 down to the smallest level
         defaults |= {"fokker_planck": 0.0, "classification": 0.0}  # what was published is reproduced as it was
     if settings.fokker_planck is not None or settings.fokker_planck_smallest is not None:
         defaults["fokker_planck_largest"] = None  # that of the recipe belongs to its weight
@@ -167,9 +169,13 @@ def _squares(
     return mean_squares(built.chart, training.beads, data.scores, training.weights), None
 
 
-def _budget(training: Ensemble, data: TrainingData, built: Built) -> NoiseBudget:
+def _budget(training: Ensemble, data: TrainingData, built: Built, settings: TrainingSettings) -> NoiseBudget:
     """From frames that are spread over the data, as far as these have a weight."""
     given = np.flatnonzero(training.weights > 0)
     some = given[:: max(1, len(given) // BUDGET_FRAMES)]
     forces = None if data.scores is None else np.asarray(data.scores[some])
-    return noise_budget(np.asarray(data.coordinates[some]), forces, training.weights[some], built.schedule.smallest)
+    found = noise_budget(np.asarray(data.coordinates[some]), forces, training.weights[some], built.schedule.smallest)
+    if forces is None:
+        return found
+    # an ensemble has energies where the beads are all there is: forces on them are a function of where they are
+    return replace(found, exact=training.energies is not None, alone=settings.forces == "only")
