@@ -52,8 +52,8 @@ def main(
     /,
     frames: tuple[int, ...] = (100, 1000, 10_000),
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(help="for each of frames")] = (3, 3, 3),
-    updates: int = 1000,
-    batch: int = 64,
+    updates: int = 3000,
+    batch: int = 32,
     clusters: Annotated[tuple[str, ...], tyro.conf.arg(help="to sample and to simulate: lj13, lj55, or none")] = (
         "lj13",
         "lj55",
