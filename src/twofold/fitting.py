@@ -120,7 +120,7 @@ def fit(
             label_temperature(training.temperature, hot)
             progress(FitProgress("checking forces", note=check_forces(training, temperature=hot).sentence))
             if unseen.forces is not None:
-                progress(FitProgress("checking forces", note=f"Held out: {_check_held_out(unseen, hot)}"))
+                progress(FitProgress("checking forces", note=f"Held out: {_check_held_out(unseen, hot)}."))
     return fit_ensembles(training, unseen, out, chosen, progress=progress, stopped=stopped)
 
 
@@ -130,9 +130,11 @@ def _check_held_out(unseen: Ensemble, hot: float | None) -> str:
     hot: K that forces are compared with, if it is not the temperature of the ensemble.
     """
     try:
-        return check_forces(unseen, temperature=hot).sentence
+        found = check_forces(unseen, temperature=hot)
     except UserError as error:
         raise UserError(f"held out: {error.found}", error.expected, error.do) from error
+    virial, stretch = f"{found.ratio:.3g} +- {found.error:.2g}", f"{found.stretch:.3g} +- {found.stretch_error:.2g}"
+    return f"forces whose virial is {virial} times what it should be ({stretch} for stretches): {found.verdict}"
 
 
 def _check_same(folder: RunFolder, chosen: TrainingSettings) -> None:
