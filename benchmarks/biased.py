@@ -90,9 +90,9 @@ def main(
     lines += [
         "Forces tell the slope of the energy at small noise, and do so rightly whatever frames are missing, as long as "
         "some are near: a simulation at small noise can find structures and populations from forces alone, if it "
-        "crosses between basins. At large noise the average of forces over biased frames is biased itself, and samples "
-        "come from there. In the mixture noise is a label too, and tells of the frames as they are. Only weights repair "
-        "all of that; where there are no frames nothing helps. The lines below say what became of it here.",
+        "crosses between basins. At large noise the average of forces over biased frames is biased, and samples come "
+        "from there. In the mixture noise is a label too, and tells of the frames as they are. Only weights repair all "
+        "of that; where there are no frames nothing helps. The lines below say what became of it here.",
         "",
         f"Samples, and second halves of simulations at sigma* ({simulated}), freed of its noise. Counted are: "
         f"{counted}. Unbiased frames are as many as biased ones; of alanine dipeptide, these drawn by their weights. "
