@@ -11,8 +11,8 @@ there no weight brings back what is missing. Fits to as many frames without bias
 Those of alanine dipeptide are drawn from the biased ones by their weights, as training with weights does.
 
 By short runs on one busy core, a fit of alanine dipeptide with its samples and simulation takes 3 to 4 minutes of
-processor time: one hour (18 fits). Those of DW4 (18 fits) and of the Lennard-Jones particles (15) are of the order of
-6 minutes each, by the time of an update.
+processor time: one hour (18 fits). Those of DW4 (18 fits) take 7 each, those of the Lennard-Jones particles (15),
+by the time of an update, about 12.
 """
 
 from __future__ import annotations

@@ -154,7 +154,9 @@ def test_what_the_check_says_of_held_out_forces_is_told(tmp_path, monkeypatch):
     fit(tmp_path / "a.npz", temperature=300.0, out=tmp_path / "run", progress=lambda now: said.append(now.note))
     verdicts = [note for note in said if note and "whose virial is" in note]
     assert len(verdicts) == 2
-    assert re.match(r"Held out: forces whose virial is \S+ \+- .* for stretches\): accepted\.$", verdicts[1])
+    assert re.match(
+        r"Held out: forces whose virial is \S+ \+- .* for stretches of the stiffest pairs\): accepted\.$", verdicts[1]
+    )
 
 
 def test_forces_are_checked_at_the_temperature_that_is_set_for_them(tmp_path, monkeypatch):

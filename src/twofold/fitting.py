@@ -133,8 +133,7 @@ def _check_held_out(unseen: Ensemble, hot: float | None) -> str:
         found = check_forces(unseen, temperature=hot)
     except UserError as error:
         raise UserError(f"held out: {error.found}", error.expected, error.do) from error
-    virial, stretch = f"{found.ratio:.3g} +- {found.error:.2g}", f"{found.stretch:.3g} +- {found.stretch_error:.2g}"
-    return f"forces whose virial is {virial} times what it should be ({stretch} for stretches): {found.verdict}"
+    return f"{found.numbers}: {found.verdict}"
 
 
 def _check_same(folder: RunFolder, chosen: TrainingSettings) -> None:

@@ -69,7 +69,7 @@ class ForceCheck:
     ratio, error: the virial over D kT, which should be 1, with its jackknife error.
     stretch, stretch_error: the same of stretches of the stiffest pairs.
     dimension: D = 3 (N - 1).
-    sentence: the verdict in plain words, with the likely cause where the forces are refused.
+    meaning: the verdict in plain words, with the likely cause where the forces are refused.
     types: the forces by type of bead, in order of first appearance.
     """
 
@@ -80,8 +80,21 @@ class ForceCheck:
     dimension: int
     temperature: float
     verdict: Verdict
-    sentence: str
+    meaning: str
     types: tuple[TypeForces, ...]
+
+    @property
+    def numbers(self) -> str:
+        """What was measured, in words."""
+        return (
+            f"forces whose virial is {self.ratio:.3g} +- {self.error:.2g} times what it should be"
+            f" ({self.stretch:.3g} +- {self.stretch_error:.2g} for stretches of the stiffest pairs)"
+        )
+
+    @property
+    def sentence(self) -> str:
+        """What was measured, and what that means."""
+        return f"{self.numbers}: {self.meaning}"
 
     @property
     def mean_square(self) -> float:
@@ -132,11 +145,7 @@ def measure_forces(ensemble: Ensemble, forces: Any = None, temperature: float | 
     verdict, meaning = judged(
         virial, stretch, shares, kelvin, dimension, _rigid(ensemble), chosen=temperature is not None
     )
-    sentence = (
-        f"forces whose virial is {virial[0]:.3g} +- {virial[1]:.2g} times what it should be"
-        f" ({stretch[0]:.3g} +- {stretch[1]:.2g} for stretches of the stiffest pairs): {meaning}"
-    )
-    return ForceCheck(*virial, *stretch, dimension, kelvin, verdict, sentence, types)
+    return ForceCheck(*virial, *stretch, dimension, kelvin, verdict, meaning, types)
 
 
 def _usable(ensemble: Ensemble, forces: Any) -> np.ndarray:
