@@ -26,7 +26,8 @@ from common import command_line, header, publish, table
 from twofold.energy.buckets import Bucket
 from twofold.energy.mixed import buckets_of, over_batch, padded, score_of
 from twofold.energy.neighbours import layout, neighbours
-from twofold.energy.particles import ParticleEnergy, Particles
+from twofold.energy.pairs import Particles
+from twofold.energy.particles import ParticleEnergy
 
 CUTOFF = 1.9
 LARGE = 250

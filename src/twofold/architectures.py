@@ -32,6 +32,7 @@ from twofold.energy import (
     fractional,
     internal,
     network,
+    pair_energy,
     particles,
     priors,
     repulsion,
@@ -46,7 +47,8 @@ from twofold.energy.contacts import excluded_volume
 from twofold.energy.experts import OVERLAP, Experts, PlainScore
 from twofold.energy.flat import FlatEnergy
 from twofold.energy.internal import FAR, InternalEnergy, chain_features, far_pairs
-from twofold.energy.particles import ParticleEnergy, contacts_by_type
+from twofold.energy.pairs import contacts_by_type
+from twofold.energy.particles import ParticleEnergy
 from twofold.energy.sums import Sum
 from twofold.energy.transformer import TransformerSettings, build_transformer
 from twofold.ensemble import Ensemble
@@ -252,7 +254,7 @@ def _classes() -> dict[str, type]:
 
     charts = (internal_charts, cartesian, flat_charts)
     energies = (beadnet, contacts, coulomb, experts, features, flat, fractional, internal, network)
-    others = (particles, priors, repulsion, springs, sums, tables, transformer)
+    others = (pair_energy, particles, priors, repulsion, springs, sums, tables, transformer)
     modules = (*charts, *energies, *others)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}

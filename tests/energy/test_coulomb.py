@@ -9,7 +9,7 @@ import pytest
 
 from twofold.beads import Beads
 from twofold.energy.coulomb import Coulomb, coulomb
-from twofold.energy.particles import Particles
+from twofold.energy.pairs import Particles
 from twofold.errors import UserError
 
 NO_NOISE = jnp.float32(1e-4)

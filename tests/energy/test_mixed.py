@@ -12,7 +12,8 @@ from precision import products
 from twofold.energy import mixed
 from twofold.energy.base import Energy
 from twofold.energy.mixed import buckets_of, energies_of_sizes, energy_of, over_batch, padded, score_of, scores_of_sizes
-from twofold.energy.particles import ParticleEnergy, Particles, pairs_of
+from twofold.energy.pairs import Particles, pairs_of
+from twofold.energy.particles import ParticleEnergy
 from twofold.errors import UserError
 
 SIZES = (5, 3, 6, 3, 6)

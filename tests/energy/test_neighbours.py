@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from twofold.energy.neighbours import DENSE, layout, neighbour_lists, neighbours
-from twofold.energy.particles import ParticleEnergy, Particles
+from twofold.energy.pairs import Particles
+from twofold.energy.particles import ParticleEnergy
 from twofold.errors import UserError
 
 CUTOFF = 1.0

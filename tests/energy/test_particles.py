@@ -1,4 +1,4 @@
-"""Message passing: symmetries, neighbour lists, padding, and walls."""
+"""Message passing: symmetries, neighbour lists, padding, walls and energies of pairs."""
 
 import equinox as eqx
 import jax
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from twofold.energy.neighbours import layout, neighbours
-from twofold.energy.particles import ParticleEnergy, Particles, contacts_by_type, pairs_of
+from twofold.energy.pairs import Particles, contacts_by_type, pairs_of
+from twofold.energy.particles import ParticleEnergy
 from twofold.energy.rotations import random_rotations
 
 TYPES = np.array([0, 0, 1, 1, 1, 0])
@@ -18,10 +19,10 @@ SIGMA = jnp.float32(0.4)
 def energy():
     """With readouts that say something: fresh ones are zero."""
     fresh = ParticleEnergy.build(TYPES, np.full((2, 2), 0.8), jax.random.key(0), width=8, depth=2)
-    keys = jax.random.split(jax.random.key(1), 2)
-    readout = jax.random.normal(keys[0], fresh.readout.shape)
-    height = jax.random.normal(keys[1], fresh.repulsion.height.shape)
-    return eqx.tree_at(lambda one: (one.readout, one.repulsion.height), fresh, (readout, height))
+    parts = fresh.readout, fresh.walls.height, fresh.pairs.height
+    keys = jax.random.split(jax.random.key(1), len(parts))
+    values = [jax.random.normal(key, part.shape) for key, part in zip(keys, parts, strict=True)]
+    return eqx.tree_at(lambda one: (one.readout, one.walls.height, one.pairs.height), fresh, values)
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +108,30 @@ def test_far_particles_do_not_speak(energy, x):
 
 def test_walls_rise_towards_contact(x):
     fresh = ParticleEnergy.build(np.zeros(2, int), np.ones((1, 1)), jax.random.key(0), width=4, depth=1)
-    height = jnp.ones_like(fresh.repulsion.height)
-    walled = eqx.tree_at(lambda one: one.repulsion.height, fresh, height)
+    height = jnp.ones_like(fresh.walls.height)
+    walled = eqx.tree_at(lambda one: one.walls.height, fresh, height)
 
     def wall(distance):
         y = jnp.array([[0.5 * distance, 0, 0], [-0.5 * distance, 0, 0]])
         return of(walled, y, sigma=jnp.float32(0.02)) - of(fresh, y, sigma=jnp.float32(0.02))
 
     assert wall(0.5) > 3 * wall(0.9) > 3 * wall(1.3) > 0
+
+
+def test_energies_of_pairs_are_sums_over_pairs(x):
+    """Of a function of the distance for each two types, the same for A and B as for B and A."""
+    fresh = ParticleEnergy.build(TYPES, np.full((2, 2), 0.8), jax.random.key(0), width=4, depth=1)
+    height = jax.random.normal(jax.random.key(6), fresh.pairs.height.shape)
+    paired = eqx.tree_at(lambda one: one.pairs.height, fresh, height)
+
+    def of_two(i, j):
+        types = jnp.asarray(TYPES[[i, j]])
+        two = Particles(types, jnp.ones(2, bool))
+        return of(paired, x[jnp.array([i, j])], two) - of(fresh, x[jnp.array([i, j])], two)
+
+    pairs = [(i, j) for i in range(len(TYPES)) for j in range(i)]
+    assert of(paired, x) - of(fresh, x) == pytest.approx(sum(of_two(i, j) for i, j in pairs), rel=1e-4)
+    assert of_two(0, 2) == pytest.approx(of_two(2, 0), rel=1e-5)
 
 
 def test_coinciding_particles_have_finite_forces(energy):

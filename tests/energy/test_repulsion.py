@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ncx2
 
 from twofold.energy.base import trainable
-from twofold.energy.particles import Particles
+from twofold.energy.pairs import Particles
 from twofold.energy.repulsion import SOFTNESS, repulsion, wall
 
 FRAMES = np.array([[[0, 0, 0], [1.0, 0, 0], [1.0, 2.0, 0]], [[0, 0, 0], [1.5, 0, 0], [1.5, 0, 1.9]]])

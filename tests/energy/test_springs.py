@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twofold.energy.particles import Bonds, Particles
+from twofold.energy.pairs import Bonds, Particles
 from twofold.energy.springs import springs
 from twofold.errors import UserError
 

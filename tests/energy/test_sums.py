@@ -14,7 +14,7 @@ from twofold.energy.base import trainable
 from twofold.energy.coulomb import coulomb
 from twofold.energy.experts import PlainScore
 from twofold.energy.mixed import energies_of_sizes
-from twofold.energy.particles import Bonds, Particles
+from twofold.energy.pairs import Bonds, Particles
 from twofold.energy.springs import springs
 from twofold.energy.sums import Sum
 from twofold.ensemble import Ensemble

@@ -28,7 +28,7 @@ from jaxtyping import Array, Float, Int
 from twofold.beads import Beads
 from twofold.bond_graph import bonds_apart
 from twofold.energy.base import Energy, System
-from twofold.energy.particles import Particles, in_space, pairs_of, steps_of
+from twofold.energy.pairs import Particles, in_space, pairs_of, steps_of
 from twofold.errors import UserError
 from twofold.fixed import Fixed
 from twofold.units import COULOMB, thermal_energy

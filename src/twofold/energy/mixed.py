@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from twofold.energy.base import Energy
 from twofold.energy.buckets import BOUND, Bucket, buckets
-from twofold.energy.particles import Bonds, Particles
+from twofold.energy.pairs import Bonds, Particles
 from twofold.errors import UserError
 
 AT_ONCE = {"cpu": 1 << 12}

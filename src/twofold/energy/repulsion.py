@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from twofold.energy.base import Energy, System
-from twofold.energy.particles import Particles, contacts_by_type, in_space, of_pairs, pairs_of
+from twofold.energy.pairs import Particles, contacts_by_type, in_space, of_pairs, pairs_of
 from twofold.fixed import Fixed
 
 SOFTNESS = 0.05

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from twofold.energy.base import Energy, System
-from twofold.energy.particles import Bonds, Particles, in_space, steps_of
+from twofold.energy.pairs import Bonds, Particles, in_space, steps_of
 from twofold.errors import UserError
 from twofold.fixed import Fixed
 
