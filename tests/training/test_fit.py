@@ -20,6 +20,7 @@ from twofold.files.store import write_ensembles
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.toys import LANDSCAPES
+from twofold.training.best import Best
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
 from twofold.training.fit import Interrupted, fit_ensembles, resume_fit
 from twofold.training.settings import TrainingSettings
@@ -68,22 +69,25 @@ def test_checkpoint_comes_back_to_the_bit(fitted_run, tmp_path):
     from twofold.training.loop import TrainingState
 
     state = TrainingState(leaves, leaves, (leaves, None), jax.random.key(3), jax.numpy.array(7))
-    save_checkpoint(tmp_path / "c.npz", state, {"steps": 9})
-    back, notes = load_checkpoint(tmp_path / "c.npz", state)
+    best = Best({"a": leaves["b"]}, jax.numpy.arange(3.0), jax.numpy.array(5))
+    save_checkpoint(tmp_path / "c.npz", state, best, {"steps": 9})
+    back, kept, notes = load_checkpoint(tmp_path / "c.npz", state, best)
     assert notes == {"steps": 9}
+    for left, right in zip(jax.tree.leaves(kept), jax.tree.leaves(best), strict=True):
+        np.testing.assert_array_equal(left, right)
     np.testing.assert_array_equal(jax.random.normal(back.key, (3,)), jax.random.normal(state.key, (3,)))
     for left, right in zip(jax.tree.leaves(back[:3]), jax.tree.leaves(state[:3]), strict=True):
         np.testing.assert_array_equal(left, right)
         assert left.dtype == right.dtype
     with pytest.raises(UserError, match="another model"):
-        load_checkpoint(fitted_run / "checkpoint.npz", state)
+        load_checkpoint(fitted_run / "checkpoint.npz", state, best)
     for text in (b"", b"hello", (tmp_path / "c.npz").read_bytes()[:200]):
         (tmp_path / "d.npz").write_bytes(text)
         with pytest.raises(UserError, match=r"d\.npz"):
-            load_checkpoint(tmp_path / "d.npz", state)
+            load_checkpoint(tmp_path / "d.npz", state, best)
     np.savez(tmp_path / "d.npz", a=np.ones(3))
     with pytest.raises(UserError, match="not a checkpoint"):
-        load_checkpoint(tmp_path / "d.npz", state)
+        load_checkpoint(tmp_path / "d.npz", state, best)
 
 
 def test_minutes_fix_the_number_of_steps_and_store_it(parts, tmp_path):

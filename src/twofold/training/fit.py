@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from twofold import architectures
 from twofold.chart.noising import noised_positions
@@ -23,9 +23,10 @@ from twofold.model import Model
 from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
+from twofold.training.best import Best, better, held_out_losses, nothing_yet, overtaken
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
 from twofold.training.labels import described, forces_left_out, labels_of
-from twofold.training.loop import Trainer, TrainingData, TrainingState
+from twofold.training.loop import Trainer, TrainingState
 from twofold.training.noise_level import choose_noise_level
 from twofold.training.settings import TrainingSettings, load_settings
 from twofold.training.setup import set_up
@@ -124,6 +125,7 @@ class _Fit:
         self.folder, self.training, self.held_out = folder, training, held_out
         self.progress, self.stopped = progress, stopped
         self.began = time.perf_counter()
+        self.best: Best
         progress(FitProgress("reading the geometry"))
         model_key, self.training_key, self.validation_key = jax.random.split(jax.random.key(settings.seed), 3)
         self.setup = set_up(training, held_out, settings, model_key)
@@ -149,12 +151,14 @@ class _Fit:
         notes: dict[str, Any] = {"seconds": 0.0}
         if resume:
             fresh = trainer.initial(self.setup.built.energy, self.training_key)
-            state, notes = load_checkpoint(self.folder.checkpoint, fresh)
+            best = nothing_yet(fresh.average)
+            state, self.best, notes = load_checkpoint(self.folder.checkpoint, fresh, best)
             self.settings = self.settings.model_copy(update={"steps": notes["steps"]})
         else:
             if self.settings.steps is None:
                 self.settings = self.settings.model_copy(update={"steps": self._steps_that_fit()})
             state = trainer.initial(self.setup.built.energy, self.training_key)
+            self.best = nothing_yet(state.average)
         steps = self.settings.steps
         assert steps is not None
         self.folder.trim_log(int(state.step))
@@ -214,7 +218,9 @@ class _Fit:
             seconds = time.perf_counter() - start
             entry = {"step": step, "loss": loss, "seconds": before + seconds}
             if step % every == 0 or step == steps:
-                entry["validation"] = self._validate(trainer, state.average)
+                losses = self._validate(trainer, state.average)
+                self.best = better(self.best, state.average, losses, step)
+                entry["validation"] = float(jnp.mean(losses))
             self.folder.append_log(entry)
             rate = (step - first) / seconds
             self.progress(FitProgress("training", step, steps, loss, entry.get("validation", float("nan")), rate))
@@ -229,16 +235,26 @@ class _Fit:
         return state, seconds
 
     def _save(self, state: TrainingState, steps: int, seconds: float) -> None:
-        save_checkpoint(self.folder.checkpoint, state, {"steps": steps, "seconds": seconds})
+        save_checkpoint(self.folder.checkpoint, state, self.best, {"steps": steps, "seconds": seconds})
 
-    def _validate(self, trainer: Trainer, parameters: Any) -> float:
-        """Loss on held-out frames with the same draws every time."""
-        return float(_validation(trainer, parameters, self.setup.unseen, self.validation_key))
+    def _validate(self, trainer: Trainer, parameters: Any) -> Array:
+        """Losses (draws,) on held-out frames with the same draws every time."""
+        return held_out_losses(trainer, parameters, self.setup.unseen, self.validation_key)
+
+    def _kept(self, trainer: Trainer, state: TrainingState) -> tuple[Any, int]:
+        """The average of the end, or the best one where the end has learned frames by heart; and its step."""
+        steps, best = int(state.step), int(self.best.step)
+        if not overtaken(self.best, self._validate(trainer, state.average)):
+            return state.average, steps
+        note = f"Held-out frames did best after {best} of {steps} updates, before frames were learned by heart: the "
+        self.progress(FitProgress("choosing the noise level", steps, steps, note=f"{note}energy is that of then."))
+        return self.best.average, best
 
     def _finish(self, trainer: Trainer, state: TrainingState, seconds: float) -> Model:
         steps = int(state.step)
         self.progress(FitProgress("choosing the noise level", steps, steps))
-        energy, chart = trainer.model(state.average), self.setup.built.chart
+        average, kept = self._kept(trainer, state)
+        energy, chart = trainer.model(average), self.setup.built.chart
         whole = self.setup.built.schedule
         # where a user starts above what rings hold, there is one level to choose from
         largest = max(whole.smallest, min(whole.largest, energy.conservative_to, self.setup.built.dynamics_to))
@@ -252,7 +268,8 @@ class _Fit:
             "reason": self.setup.built.reason,
             "settings": self.settings.model_dump(),
             "seconds": seconds,
-            "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(state.average))),
+            "updates_kept": kept,
+            "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(average))),
             "training_frames": len(self.training),
             "training_effective_size": self.training.effective_size,
             "held_out_frames": len(self.held_out),
@@ -280,9 +297,3 @@ def _all_finite(state: TrainingState) -> Any:
     # a gradient can be broken where the loss is not, and shows only in the next step
     leaves = jax.tree.leaves((state.parameters, state.average))
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
-
-
-@eqx.filter_jit
-def _validation(trainer: Trainer, parameters: Any, data: TrainingData, key: Any) -> Any:
-    keys = jax.random.split(key, 8)
-    return jnp.mean(jax.lax.map(lambda one: trainer.loss(parameters, data, one), keys))
