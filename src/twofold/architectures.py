@@ -40,6 +40,7 @@ from twofold.energy import (
     sums,
     tables,
     transformer,
+    type_walls,
 )
 from twofold.energy.base import Energy
 from twofold.energy.beadnet import build_beadnet
@@ -254,7 +255,7 @@ def _classes() -> dict[str, type]:
 
     charts = (internal_charts, cartesian, flat_charts)
     energies = (beadnet, contacts, coulomb, experts, features, flat, fractional, internal, network)
-    others = (pair_energy, particles, priors, repulsion, springs, sums, tables, transformer)
+    others = (pair_energy, particles, priors, repulsion, springs, sums, tables, transformer, type_walls)
     modules = (*charts, *energies, *others)
     found = {name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, eqx.Module)}

@@ -208,7 +208,7 @@ def _content(
     drawn += [_thinned(key, one.positions, one.weights, one.replica) for key, one in sets.items()]
     main = next((one.summary for one in simulations if one.key == "simulation" and one.summary), {})
     scan = model.report["noise_level"]
-    tiles = {"training, minutes": round(model.report["seconds"] / 60, 1), "updates": model.report["settings"]["steps"]}
+    tiles = {"training, minutes": round(model.report["seconds"] / 60, 1), "updates": model.updates}
     stability, speed = simulated(_with_nan(main)) if main else (None, {})
     return ReportContent(
         beads=model.beads,

@@ -96,6 +96,13 @@ class Model:
     report: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def updates(self) -> str:
+        """Updates of the fit, "480 of 3000" if its energy is that of after 480 of them."""
+        steps = self.report["settings"]["steps"]
+        kept = self.report.get("updates_kept", steps)
+        return f"{steps}" if kept == steps else f"{kept} of {steps}"
+
+    @property
     def largest_energy(self) -> float:
         """The largest level of noise that has an energy, units of the chart; above it there may be a plain score."""
         return min(self.schedule.largest, self.network.conservative_to)

@@ -19,10 +19,10 @@ SIGMA = jnp.float32(0.4)
 def energy():
     """With readouts that say something: fresh ones are zero."""
     fresh = ParticleEnergy.build(TYPES, np.full((2, 2), 0.8), jax.random.key(0), width=8, depth=2)
-    parts = fresh.readout, fresh.walls.height, fresh.pairs.height
+    parts = fresh.readout, fresh.walls.height, fresh.by_distance.height
     keys = jax.random.split(jax.random.key(1), len(parts))
     values = [jax.random.normal(key, part.shape) for key, part in zip(keys, parts, strict=True)]
-    return eqx.tree_at(lambda one: (one.readout, one.walls.height, one.pairs.height), fresh, values)
+    return eqx.tree_at(lambda one: (one.readout, one.walls.height, one.by_distance.height), fresh, values)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ def test_walls_rise_towards_contact(x):
 def test_energies_of_pairs_are_sums_over_pairs(x):
     """Of a function of the distance for each two types, the same for A and B as for B and A."""
     fresh = ParticleEnergy.build(TYPES, np.full((2, 2), 0.8), jax.random.key(0), width=4, depth=1)
-    height = jax.random.normal(jax.random.key(6), fresh.pairs.height.shape)
-    paired = eqx.tree_at(lambda one: one.pairs.height, fresh, height)
+    height = jax.random.normal(jax.random.key(6), fresh.by_distance.height.shape)
+    paired = eqx.tree_at(lambda one: one.by_distance.height, fresh, height)
 
     def of_two(i, j):
         types = jnp.asarray(TYPES[[i, j]])

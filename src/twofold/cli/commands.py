@@ -104,7 +104,7 @@ def fit(
         raise KeyboardInterrupt from stop
     report = model.report
     console().print(
-        f"{report['architecture']}: {report['reason']}. {report['settings']['steps']} updates in "
+        f"{report['architecture']}: {report['reason']}. {model.updates} updates in "
         f"{report['seconds'] / 60:.1f} min; learned from {report['labels']}; sigma* = {model.sigma_star:.3g}. "
         f"Model in {out}"
     )

@@ -23,8 +23,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from twofold.energy.base import Energy, System
 from twofold.energy.listening import Sent, Ways, heard, heard_from_lists
 from twofold.energy.network import LEVEL_FEATURES, level_features
-from twofold.energy.pair_energy import PairEnergy, Repulsion
+from twofold.energy.pair_energy import PairEnergy
 from twofold.energy.pairs import Pairs, Particles, in_space, pairs_of, radial_functions
+from twofold.energy.type_walls import TypeWalls
 from twofold.fixed import Fixed
 
 CUTOFF = 8.0
@@ -113,8 +114,8 @@ class ParticleEnergy(Energy):
     like_beads: ClassVar[bool] = True
 
     molecule: ParticleTypes
-    walls: Repulsion
-    pairs: PairEnergy
+    walls: TypeWalls
+    by_distance: PairEnergy
     embedding: Array
     layers: list[Messages]
     hidden: Array
@@ -132,7 +133,7 @@ class ParticleEnergy(Energy):
         embedding, hidden, *keys = jax.random.split(key, depth + 2)
         return ParticleEnergy(
             ParticleTypes(jnp.asarray(types)),
-            Repulsion(contact),
+            TypeWalls(contact),
             PairEnergy(len(contact)),
             jax.random.normal(embedding, (len(contact), width)),
             [Messages(width, one) for one in keys],
@@ -155,5 +156,5 @@ class ParticleEnergy(Energy):
         each = jax.nn.silu(scalars @ self.hidden) @ (self.readout @ level)
         prior = 0.5 * jnp.sum(jnp.where(particles.real[:, None], x, 0.0) ** 2) / spread if free else 0.0
         walls = self.walls(pairs.distance * jnp.sqrt(spread), pairs.weight, particles, sigma)
-        by_pairs = walls + self.pairs(pairs, particles, sigma)
+        by_pairs = walls + self.by_distance(pairs, particles, sigma)
         return prior + by_pairs + jnp.sum(jnp.where(particles.real, each, 0.0))

@@ -60,7 +60,7 @@ def training_curve(content: ReportContent) -> Figure | None:
     caption = (
         "The loss of score matching has no natural zero (it falls below zero as the model learns): read its slope and "
         "the distance between the two curves. A held-out curve that turns upwards means that the model learns its data "
-        "by heart; the energy is then that of the least held-out loss."
+        "by heart."
     )
     panels = [plot.render("broad")]
     return Figure("Loss", [f'<ul class="legend">{"".join(words)}</ul>', *panels], caption, kind="single")

@@ -23,7 +23,7 @@ from twofold.model import Model
 from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
-from twofold.training.best import Best, better, held_out_losses, nothing_yet, overtaken
+from twofold.training.best import Best, better, held_out_losses, learned_by_heart, nats_of, nothing_yet, overtaken
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
 from twofold.training.labels import described, forces_left_out, labels_of
 from twofold.training.loop import Trainer, TrainingState
@@ -73,6 +73,7 @@ def fit_ensembles(
 ) -> Model:
     """Fit a model to `training`, validate it on `held_out`, and keep everything in the new folder `out`.
 
+    The model is the running average at the end; with `keep: best` that of the least held-out loss, where that is clear.
     Forces are taken as they are; `twofold.force_check.check_forces` tells whether they are those of an ensemble.
     `stopped` is asked between two chunks of steps; when it says yes a checkpoint is written and Interrupted raised.
     Raises UserError for too few frames, a folder that exists, or a loss that is not finite.
@@ -125,7 +126,6 @@ class _Fit:
         self.folder, self.training, self.held_out = folder, training, held_out
         self.progress, self.stopped = progress, stopped
         self.began = time.perf_counter()
-        self.best: Best
         progress(FitProgress("reading the geometry"))
         model_key, self.training_key, self.validation_key = jax.random.split(jax.random.key(settings.seed), 3)
         self.setup = set_up(training, held_out, settings, model_key)
@@ -151,21 +151,20 @@ class _Fit:
         notes: dict[str, Any] = {"seconds": 0.0}
         if resume:
             fresh = trainer.initial(self.setup.built.energy, self.training_key)
-            best = nothing_yet(fresh.average)
-            state, self.best, notes = load_checkpoint(self.folder.checkpoint, fresh, best)
+            state, best, notes = load_checkpoint(self.folder.checkpoint, fresh, nothing_yet(fresh.average))
             self.settings = self.settings.model_copy(update={"steps": notes["steps"]})
         else:
             if self.settings.steps is None:
                 self.settings = self.settings.model_copy(update={"steps": self._steps_that_fit()})
             state = trainer.initial(self.setup.built.energy, self.training_key)
-            self.best = nothing_yet(state.average)
+            best = nothing_yet(state.average)
         steps = self.settings.steps
         assert steps is not None
         self.folder.trim_log(int(state.step))
         self._write_config()
         trainer = self.setup.trainer(steps)
-        state, seconds = self._train(trainer, state, steps, notes["seconds"])
-        return self._finish(trainer, state, seconds)
+        state, best, seconds = self._train(trainer, state, best, steps, notes["seconds"])
+        return self._finish(trainer, state, best, seconds)
 
     def _write_config(self) -> None:
         # what was asked for stays beside what was used, which now has all numbers
@@ -194,7 +193,9 @@ class _Fit:
         left = 60.0 * minutes - (time.perf_counter() - self.began)
         return chunk * max(1, int(left / seconds))
 
-    def _train(self, trainer: Trainer, state: TrainingState, steps: int, before: float) -> tuple[TrainingState, float]:
+    def _train(
+        self, trainer: Trainer, state: TrainingState, best: Best, steps: int, before: float
+    ) -> tuple[TrainingState, Best, float]:
         chunk = self._chunk
         many, rest = trainer.many(chunk), steps % chunk
         every = max(chunk, steps // VALIDATIONS // chunk * chunk)
@@ -208,7 +209,7 @@ class _Fit:
             state, losses = run(state, self.setup.data)
             loss = float(jnp.mean(losses))
             if not np.isfinite(loss) or not bool(_all_finite(state)):
-                self._save(previous, steps, before + time.perf_counter() - start)
+                self._save(previous, best, steps, before + time.perf_counter() - start)
                 raise UserError(
                     f"the loss is not finite after step {step}; the last good state is in {self.folder.checkpoint}",
                     "a finite loss",
@@ -218,42 +219,42 @@ class _Fit:
             seconds = time.perf_counter() - start
             entry = {"step": step, "loss": loss, "seconds": before + seconds}
             if step % every == 0 or step == steps:
-                losses = self._validate(trainer, state.average)
-                self.best = better(self.best, state.average, losses, step)
-                entry["validation"] = float(jnp.mean(losses))
+                unseen = self._validate(trainer, state.average)
+                best = better(best, state.average, unseen, step)
+                entry["validation"] = float(jnp.mean(unseen))
             self.folder.append_log(entry)
             rate = (step - first) / seconds
             self.progress(FitProgress("training", step, steps, loss, entry.get("validation", float("nan")), rate))
             stop = self.stopped() and step < steps
             if stop or time.perf_counter() - saved > self.settings.checkpoint_seconds:
-                self._save(state, steps, before + seconds)
+                self._save(state, best, steps, before + seconds)
                 saved = time.perf_counter()
             if stop:
                 raise Interrupted(f"stopped at step {step} of {steps}")
         seconds = before + time.perf_counter() - start
-        self._save(state, steps, seconds)
-        return state, seconds
+        self._save(state, best, steps, seconds)
+        return state, best, seconds
 
-    def _save(self, state: TrainingState, steps: int, seconds: float) -> None:
-        save_checkpoint(self.folder.checkpoint, state, self.best, {"steps": steps, "seconds": seconds})
+    def _save(self, state: TrainingState, best: Best, steps: int, seconds: float) -> None:
+        save_checkpoint(self.folder.checkpoint, state, best, {"steps": steps, "seconds": seconds})
 
     def _validate(self, trainer: Trainer, parameters: Any) -> Array:
         """Losses (draws,) on held-out frames with the same draws every time."""
         return held_out_losses(trainer, parameters, self.setup.unseen, self.validation_key)
 
-    def _kept(self, trainer: Trainer, state: TrainingState) -> tuple[Any, int]:
+    def _kept(self, trainer: Trainer, state: TrainingState, best: Best) -> tuple[Any, int]:
         """The average of the end, or the best one where the end has learned frames by heart; and its step."""
-        steps, best = int(state.step), int(self.best.step)
-        if not overtaken(self.best, self._validate(trainer, state.average)):
+        steps, step = int(state.step), int(best.step)
+        if not overtaken(best, self._validate(trainer, state.average), nats_of(trainer)):
             return state.average, steps
-        note = f"Held-out frames did best after {best} of {steps} updates, before frames were learned by heart: the "
-        self.progress(FitProgress("choosing the noise level", steps, steps, note=f"{note}energy is that of then."))
-        return self.best.average, best
+        kept = self.settings.keep == "best"
+        self.progress(FitProgress("choosing the noise level", steps, steps, note=learned_by_heart(step, steps, kept)))
+        return (best.average, step) if kept else (state.average, steps)
 
-    def _finish(self, trainer: Trainer, state: TrainingState, seconds: float) -> Model:
+    def _finish(self, trainer: Trainer, state: TrainingState, best: Best, seconds: float) -> Model:
         steps = int(state.step)
         self.progress(FitProgress("choosing the noise level", steps, steps))
-        average, kept = self._kept(trainer, state)
+        average, kept = self._kept(trainer, state, best)
         energy, chart = trainer.model(average), self.setup.built.chart
         whole = self.setup.built.schedule
         # where a user starts above what rings hold, there is one level to choose from

@@ -52,7 +52,7 @@ class TrainingData(NamedTuple):
 
 
 class TrainingState(NamedTuple):
-    """All that a checkpoint must hold to continue exactly."""
+    """All that a step needs to continue exactly."""
 
     parameters: Any
     average: Any

@@ -37,6 +37,10 @@ class TrainingSettings(BaseModel):
     warmup: int = Field(500, ge=0, description="updates of linear warm-up")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
+    keep: Literal["best", "end"] | None = Field(
+        None,
+        description="what a fit that has learned frames by heart gives: the energy that did best on held-out frames",
+    )
     loss: Literal["antithetic", "denoising"] | None = Field(None, description="objective")
     forces: ForceUse = Field(
         "auto", description="forces of the data as labels: mixed with the noise, not at all, or alone"
