@@ -18,8 +18,9 @@ from twofold.run_folder import RunFolder
 from twofold.systems.catalogue import SYSTEMS
 from twofold.systems.convergence import cluster_convergence
 from twofold.tempering import at_temperature, sampling_temperature, worth_note
-from twofold.training.fit import FitProgress, fit_ensembles, resume_fit
+from twofold.training.fit import fit_ensembles, resume_fit
 from twofold.training.labels import label_temperature
+from twofold.training.progress import FitProgress
 from twofold.training.settings import ForceUse, TrainingSettings, load_settings
 
 HELD_OUT = 0.2

@@ -67,7 +67,7 @@ def fit(
     from twofold import fitting
     from twofold.cli.display import bar, console, fit_progress
     from twofold.interrupt import stop_requested
-    from twofold.training.fit import Interrupted
+    from twofold.training.progress import Interrupted
 
     if steps is not None and minutes is not None:
         raise UserError("both --steps and --minutes", "one of them")

@@ -34,7 +34,7 @@ def run_demo(out: Path, minutes: float, seed: int) -> None:
     """Fit for `minutes`, sample, simulate from samples and from one basin, evaluate; all into the new folder `out`."""
     from twofold import evaluation, fitting, packaged
     from twofold.interrupt import stop_requested
-    from twofold.training.fit import Interrupted
+    from twofold.training.progress import Interrupted
 
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} exists already", "a new folder", "choose another --out or remove it")

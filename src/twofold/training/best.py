@@ -1,8 +1,8 @@
-"""The average that does best on held-out frames: few frames are learned by heart if training goes on for too long.
+"""The state that does best on held-out frames: few frames are learned by heart if training goes on for too long.
 
-How long is too long depends on the frames, and nobody has to know it beforehand. The end of a run is worth something,
-as the learning rate has come down by then: an earlier average takes its place only where held-out frames tell the two
-apart.
+How long is too long depends on the frames, and nobody has to know it beforehand. A run that held-out frames tell to
+have gone on for too long goes back to its best state, and on from there to an end at twice the updates of that, over
+which the learning rate falls to zero.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from twofold.training.loop import Trainer, TrainingData
+from twofold.training.loop import Trainer, TrainingData, TrainingState
 
 ERRORS = 3.0
-"""Standard errors, over draws of noise, by which the end of a run has to be worse than its best."""
+"""Standard errors, over draws of noise, by which a run has to be worse than its best."""
 WORTH = 0.5
 """Nats a frame by which it has to be worse."""
 DRAWS = 8
@@ -27,34 +27,40 @@ DRAWS = 8
 
 
 class Best(NamedTuple):
-    """The best average so far, the held-out losses that it had for each draw of noise, and its step."""
+    """The state whose average did best so far, and the held-out losses of it for each draw of noise."""
 
-    average: Any
+    state: TrainingState
     losses: Float[Array, " draws"]
-    step: Int[Array, ""]
+
+    @property
+    def step(self) -> int:
+        return int(self.state.step)
 
 
-def nothing_yet(average: Any) -> Best:
-    """Before the held-out loss is known; the average is that of the start."""
+def nothing_yet(state: TrainingState) -> Best:
+    """Before the held-out loss is known; the state is that of the start."""
     # finite, as all of a checkpoint is
-    return Best(jax.tree.map(jnp.copy, average), jnp.full(DRAWS, jnp.finfo(jnp.float32).max), jnp.array(0))
+    return Best(copied(state), jnp.full(DRAWS, jnp.finfo(jnp.float32).max))
 
 
-def better(best: Best, average: Any, losses: Float[Array, " draws"], step: int) -> Best:
+def better(best: Best, state: TrainingState, losses: Float[Array, " draws"]) -> Best:
     """The one of both with the smaller mean loss."""
-    if not jnp.mean(losses) < jnp.mean(best.losses):
-        return best
-    return Best(jax.tree.map(jnp.copy, average), losses, jnp.array(step))
+    return Best(copied(state), losses) if jnp.mean(losses) < jnp.mean(best.losses) else best
+
+
+def copied(state: TrainingState) -> TrainingState:
+    """A state of its own: the buffers of one that training goes on from are given away."""
+    return jax.tree.map(jnp.copy, state)
 
 
 def overtaken(best: Best, losses: Float[Array, " draws"], nats: float) -> bool:
-    """Whether the held-out losses of the end are worse than those of the best, by more than noise and by enough.
+    """Whether held-out losses are worse than those of the best, by more than noise and by enough.
 
     nats: what a loss of one is worth (`nats_of`). Other frames would have other populations of basins, which no draw of
     noise tells: that is why it has to be so much.
     """
     if not np.isfinite(losses).all():
-        return int(best.step) > 0
+        return best.step > 0
     excess = np.asarray(losses, np.float64) - np.asarray(best.losses, np.float64)
     error = np.std(excess, ddof=1) / len(excess) ** 0.5
     return bool(excess.mean() > max(ERRORS * error, WORTH / nats))
@@ -70,10 +76,9 @@ def nats_of(trainer: Trainer) -> float:
     return 2.0 * trainer.chart.dimension * math.log(schedule.largest / schedule.smallest)
 
 
-def learned_by_heart(step: int, steps: int, kept: bool) -> str:
-    """What a user is told where the end of `steps` was overtaken by the average after `step`, which may be `kept`."""
-    said = "the energy is that of then" if kept else f"give --steps {step}, or keep: best (--config)"
-    return f"Held-out frames did best after {step} of {steps} updates, before frames were learned by heart: {said}."
+def learned_by_heart(best: Best, steps: int, remedy: str) -> str:
+    """What a user is told where one of `steps` updates is overtaken by the best state."""
+    return f"Held-out frames did best after {best.step} of {steps} updates; then frames are learned by heart: {remedy}."
 
 
 @eqx.filter_jit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,21 @@ from twofold.model import Model
 from twofold.noise import NoiseSchedule
 from twofold.run_folder import RunFolder
 from twofold.simulation.region import Region
-from twofold.training.best import Best, better, held_out_losses, learned_by_heart, nats_of, nothing_yet, overtaken
+from twofold.training.best import (
+    Best,
+    better,
+    copied,
+    held_out_losses,
+    learned_by_heart,
+    nats_of,
+    nothing_yet,
+    overtaken,
+)
 from twofold.training.checkpoint import load_checkpoint, save_checkpoint
 from twofold.training.labels import described, forces_left_out, labels_of
 from twofold.training.loop import Trainer, TrainingState
 from twofold.training.noise_level import choose_noise_level
+from twofold.training.progress import FitProgress, Interrupted, silent
 from twofold.training.settings import TrainingSettings, load_settings
 from twofold.training.setup import set_up
 
@@ -38,37 +48,13 @@ DEFAULT_MINUTES = 5.0
 LEAST_FRAMES = 50
 
 
-@dataclass(frozen=True)
-class FitProgress:
-    """How far a fit is: steps done and in all, loss, updates a second and seconds left; what is going on, in words.
-
-    note: what was found out, to be kept in sight.
-    """
-
-    stage: str
-    step: int = 0
-    steps: int = 0
-    loss: float = float("nan")
-    validation: float = float("nan")
-    rate: float = 0.0
-    note: str = ""
-
-
-class Interrupted(Exception):
-    """The fit was asked to stop; a checkpoint holds everything."""
-
-
-def _silent(progress: FitProgress) -> None:
-    del progress
-
-
 def fit_ensembles(
     training: Ensemble,
     held_out: Ensemble,
     out: str | Path,
     settings: TrainingSettings | None = None,
     *,
-    progress: Callable[[FitProgress], None] = _silent,
+    progress: Callable[[FitProgress], None] = silent,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Model:
     """Fit a model to `training`, validate it on `held_out`, and keep everything in the new folder `out`.
@@ -96,7 +82,7 @@ def fit_ensembles(
 def resume_fit(
     out: str | Path,
     *,
-    progress: Callable[[FitProgress], None] = _silent,
+    progress: Callable[[FitProgress], None] = silent,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Model:
     """Continue the fit in folder `out` from its last checkpoint, to the bit as if it had never stopped.
@@ -147,24 +133,25 @@ class _Fit:
         return self.settings.chunk
 
     def run(self, resume: bool) -> Model:
-        trainer = self.setup.trainer(1)
-        notes: dict[str, Any] = {"seconds": 0.0}
+        fresh = self.setup.trainer(1).initial(self.setup.built.energy, self.training_key)
         if resume:
-            fresh = trainer.initial(self.setup.built.energy, self.training_key)
-            state, best, notes = load_checkpoint(self.folder.checkpoint, fresh, nothing_yet(fresh.average))
+            state, best, notes = load_checkpoint(self.folder.checkpoint, fresh, nothing_yet(fresh))
             self.settings = self.settings.model_copy(update={"steps": notes["steps"]})
         else:
             if self.settings.steps is None:
                 self.settings = self.settings.model_copy(update={"steps": self._steps_that_fit()})
-            state = trainer.initial(self.setup.built.energy, self.training_key)
-            best = nothing_yet(state.average)
-        steps = self.settings.steps
-        assert steps is not None
-        self.folder.trim_log(int(state.step))
+            state, best, notes = fresh, nothing_yet(fresh), {"length": self.settings.steps, "seconds": 0.0}
         self._write_config()
-        trainer = self.setup.trainer(steps)
-        state, best, seconds = self._train(trainer, state, best, steps, notes["seconds"])
-        return self._finish(trainer, state, best, seconds)
+        length, seconds = notes["length"], notes["seconds"]
+        while True:
+            self.folder.trim_log(int(state.step))
+            trainer = self.setup.trainer(length)
+            state, best, seconds = self._train(trainer, state, best, length, seconds)
+            if int(state.step) == length:
+                return self._finish(trainer, state, best, seconds)
+            # the end that a run has from here on if so many updates are asked for
+            state, length = copied(best.state), 2 * best.step
+            self._save(state, best, length, seconds)
 
     def _write_config(self) -> None:
         # what was asked for stays beside what was used, which now has all numbers
@@ -196,6 +183,7 @@ class _Fit:
     def _train(
         self, trainer: Trainer, state: TrainingState, best: Best, steps: int, before: float
     ) -> tuple[TrainingState, Best, float]:
+        """To the end of so many steps, or until the best state has clearly been better, if that is to be kept."""
         chunk = self._chunk
         many, rest = trainer.many(chunk), steps % chunk
         every = max(chunk, steps // VALIDATIONS // chunk * chunk)
@@ -205,7 +193,7 @@ class _Fit:
         while step < steps:
             size = chunk if steps - step >= chunk else rest
             run = many if size == chunk else trainer.many(rest)
-            previous = jax.tree.map(jnp.copy, state)
+            previous = copied(state)
             state, losses = run(state, self.setup.data)
             loss = float(jnp.mean(losses))
             if not np.isfinite(loss) or not bool(_all_finite(state)):
@@ -220,8 +208,12 @@ class _Fit:
             entry = {"step": step, "loss": loss, "seconds": before + seconds}
             if step % every == 0 or step == steps:
                 unseen = self._validate(trainer, state.average)
-                best = better(best, state.average, unseen, step)
+                best = better(best, state, unseen)
                 entry["validation"] = float(jnp.mean(unseen))
+                if self.settings.keep == "best" and 2 * best.step < steps and overtaken(best, unseen, nats_of(trainer)):
+                    remedy = f"training goes on from there, to an end at {2 * best.step}"
+                    self.progress(FitProgress("training", step, steps, note=learned_by_heart(best, step, remedy)))
+                    return state, best, before + seconds
             self.folder.append_log(entry)
             rate = (step - first) / seconds
             self.progress(FitProgress("training", step, steps, loss, entry.get("validation", float("nan")), rate))
@@ -236,26 +228,29 @@ class _Fit:
         return state, best, seconds
 
     def _save(self, state: TrainingState, best: Best, steps: int, seconds: float) -> None:
-        save_checkpoint(self.folder.checkpoint, state, best, {"steps": steps, "seconds": seconds})
+        save_checkpoint(
+            self.folder.checkpoint, state, best, {"steps": self.settings.steps, "length": steps, "seconds": seconds}
+        )
 
     def _validate(self, trainer: Trainer, parameters: Any) -> Array:
         """Losses (draws,) on held-out frames with the same draws every time."""
         return held_out_losses(trainer, parameters, self.setup.unseen, self.validation_key)
 
-    def _kept(self, trainer: Trainer, state: TrainingState, best: Best) -> tuple[Any, int]:
-        """The average of the end, or the best one where the end has learned frames by heart; and its step."""
-        steps, step = int(state.step), int(best.step)
+    def _kept(self, trainer: Trainer, state: TrainingState, best: Best) -> TrainingState:
+        """That of the end, or the best one where the end has learned frames by heart, if that is to be kept."""
         if not overtaken(best, self._validate(trainer, state.average), nats_of(trainer)):
-            return state.average, steps
-        kept = self.settings.keep == "best"
-        self.progress(FitProgress("choosing the noise level", steps, steps, note=learned_by_heart(step, steps, kept)))
-        return (best.average, step) if kept else (state.average, steps)
+            return state
+        kept, steps = self.settings.keep == "best", int(state.step)
+        remedy = "the energy is that of then" if kept else f"give --steps {best.step}, or keep: best (--config)"
+        note = learned_by_heart(best, steps, remedy)
+        self.progress(FitProgress("choosing the noise level", steps, steps, note=note))
+        return best.state if kept else state
 
     def _finish(self, trainer: Trainer, state: TrainingState, best: Best, seconds: float) -> Model:
         steps = int(state.step)
         self.progress(FitProgress("choosing the noise level", steps, steps))
-        average, kept = self._kept(trainer, state, best)
-        energy, chart = trainer.model(average), self.setup.built.chart
+        kept = self._kept(trainer, state, best)
+        energy, chart = trainer.model(kept.average), self.setup.built.chart
         whole = self.setup.built.schedule
         # where a user starts above what rings hold, there is one level to choose from
         largest = max(whole.smallest, min(whole.largest, energy.conservative_to, self.setup.built.dynamics_to))
@@ -269,8 +264,8 @@ class _Fit:
             "reason": self.setup.built.reason,
             "settings": self.settings.model_dump(),
             "seconds": seconds,
-            "updates_kept": kept,
-            "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(average))),
+            "updates_kept": int(kept.step),
+            "parameters": int(sum(leaf.size for leaf in jax.tree.leaves(kept.average))),
             "training_frames": len(self.training),
             "training_effective_size": self.training.effective_size,
             "held_out_frames": len(self.held_out),
