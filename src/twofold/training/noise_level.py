@@ -25,6 +25,7 @@ LEVELS = 12
 RANGE = 40.0
 """The largest level that is looked at, over the smallest."""
 GROUPS = 20
+MOST_COORDINATES = 60_000
 
 
 class NoiseLevelScan(NamedTuple):
@@ -53,11 +54,14 @@ def choose_noise_level(
 ) -> NoiseLevelScan:
     """Scan `LEVELS` levels on up to `most` held-out frames, evenly spread over those of positive weight (frames,).
 
+    Of frames with many coordinates fewer are looked at, `MOST_COORDINATES` in all: each takes longer, and tells more.
+
     The choice is the largest level up to which the loss stays within one standard error (of the paired difference, from
     blocks of time) of the least: where the data cannot tell two levels apart, the smoother force field is the better
     one.
     """
     given = np.flatnonzero(np.asarray(weights) > 0)
+    most = min(most, max(1, MOST_COORDINATES // coordinates[0].size))
     some = given[:: max(1, -(-len(given) // most))]
     frames, share = coordinates[some], np.asarray(weights, np.float64)[some]
     levels = np.geomspace(schedule.smallest, min(schedule.largest, RANGE * schedule.smallest), LEVELS)
