@@ -39,7 +39,7 @@ class TrainingSettings(BaseModel):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of the parameters")
     keep: Literal["best", "end"] | None = Field(
         None,
-        description="what a fit that has learned frames by heart gives: the energy that did best on held-out frames",
+        description="best: a fit that learns frames by heart goes back to where held-out frames did best; or end",
     )
     loss: Literal["antithetic", "denoising"] | None = Field(None, description="objective")
     forces: ForceUse = Field(
