@@ -27,12 +27,18 @@ class PairEnergy(eqx.Module):
         self.height = jnp.zeros((kinds, kinds, FUNCTIONS, LEVEL_FEATURES))
 
     def __call__(self, pairs: Pairs, particles: Particles, sigma: Array) -> Float[Array, ""]:
-        both = of_pairs(for_both(self.height @ level_features(sigma)), particles)
-        radial = radial_functions(pairs.distance, FUNCTIONS)
-        # every pair is met twice
-        return 0.5 * jnp.sum(pairs.weight * jnp.sum(both * radial, axis=-1))
+        return sum_over_pairs(self.height, radial_functions(pairs.distance, FUNCTIONS), pairs.weight, particles, sigma)
 
 
-def for_both(height: Float[Array, "types types functions"]) -> Float[Array, "types types functions"]:
-    """The same for A and B as for B and A."""
-    return 0.5 * (height + height.swapaxes(0, 1))
+def sum_over_pairs(
+    height: Float[Array, "types types functions levels"],
+    values: Float[Array, "particles partners functions"],
+    weight: Float[Array, "particles partners"],
+    particles: Particles,
+    sigma: Array,
+) -> Float[Array, ""]:
+    """Sum over pairs of functions of known `values`, with heights that are alike for A, B and for B, A."""
+    at_level = height @ level_features(sigma)
+    both = of_pairs(0.5 * (at_level + at_level.swapaxes(0, 1)), particles)
+    # every pair is met twice
+    return 0.5 * jnp.sum(weight * jnp.sum(both * values, axis=-1))

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twofold.energy.network import LEVEL_FEATURES, level_features
-from twofold.energy.pair_energy import for_both
+from twofold.energy.network import LEVEL_FEATURES
+from twofold.energy.pair_energy import sum_over_pairs
 from twofold.energy.pairs import Particles, of_pairs
 from twofold.fixed import Fixed
 
@@ -43,5 +43,4 @@ class TypeWalls(eqx.Module):
         # the distance of two particles is blurred by the noise of both
         width = jnp.sqrt(jnp.asarray(SOFTNESS) ** 2 + 2.0 * sigma**2)
         overlap = jax.nn.softplus((of_pairs(self.contacts.distance, particles) - distance)[..., None] / width)
-        both = of_pairs(for_both(self.height @ level_features(sigma)), particles)
-        return 0.5 * jnp.sum(weight * jnp.sum(both * overlap, axis=-1))
+        return sum_over_pairs(self.height, overlap, weight, particles, sigma)
