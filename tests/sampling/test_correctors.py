@@ -48,11 +48,30 @@ def test_settling_keeps_a_density_of_stiff_and_soft_directions(sigma):
     start = np.random.default_rng(0).standard_normal((count, 2)) @ root(total)
     far = start + np.array([0.0, 2.0 * total[1, 1] ** 0.5])
     for y in (start, far):
-        settled = SETTLE(model, None, Line(2), jnp.asarray(y, jnp.float32), jnp.float32(sigma), jax.random.key(1), 100)
+        y = jnp.asarray(y, jnp.float32)
+        settled = SETTLE(model, None, Line(2), y, jnp.float32(sigma), jax.random.key(1), 100)[0]
         np.testing.assert_allclose(np.cov(np.asarray(settled).T), total, atol=0.03 * total.max())
         assert np.var(settled[:, 1]) == pytest.approx(total[1, 1], rel=0.04)
         assert np.mean(settled[:, 1]) == pytest.approx(0, abs=4 * np.sqrt(total[1, 1] / count))
     assert 0 < FRICTION < 1
+
+
+def test_settling_goes_on_for_as_long_as_energies_change():
+    """Twelve soft modes that are too wide or too narrow lose and gain energy for many periods of one stiff mode."""
+    exact = np.append(np.full(12, 1.0), 2e-3)
+    model, sigma, count = Gaussian.of(np.diag(exact)), 0.01, 2000
+    normal = np.random.default_rng(0).standard_normal((count, 13))
+    taken = {}
+    for spread in (1.0, 1.6, 0.6):
+        start = normal * np.sqrt(np.append(np.full(12, spread), 2e-3) + sigma**2)
+        start[:20] *= 30.0  # a few that are far off must not hide what all the others do
+        settled, steps = SETTLE(
+            model, None, Line(13), jnp.asarray(start, jnp.float32), jnp.float32(sigma), jax.random.key(0), None
+        )
+        taken[spread] = int(steps)
+        soft = np.var(np.asarray(settled)[20:, :12])
+        assert soft == pytest.approx(1.0, abs=0.06)
+    assert taken == {1.0: 100, 1.6: 800, 0.6: 800}
 
 
 class StiffPair(Energy):
@@ -85,7 +104,7 @@ def test_settling_bears_bonds_in_cartesian_coordinates():
     """The modes of a Cartesian chart hold the turning of a bond: they say nothing of how stiff it is along itself."""
     y, chart = pairs()
     assert chart.narrowest is None
-    settled = SETTLE(StiffPair(), None, chart, y, jnp.float32(0.01), jax.random.key(2), 100)
+    settled = SETTLE(StiffPair(), None, chart, y, jnp.float32(0.01), jax.random.key(2), 100)[0]
     assert np.std(lengths(settled)) == pytest.approx(np.std(lengths(y)), rel=0.15)
     assert np.mean(lengths(settled)) == pytest.approx(1.0, abs=0.01)
     turned = np.asarray(settled)[:, 0] - np.asarray(y)[:, 0]
@@ -95,7 +114,7 @@ def test_settling_bears_bonds_in_cartesian_coordinates():
 def test_what_is_far_off_comes_back_without_being_thrown():
     y, chart = pairs()
     odd = y.at[:3].multiply(jnp.array([0.1, 3.0, 0.5])[:, None, None])
-    settled = lengths(SETTLE(StiffPair(), None, chart, odd, jnp.float32(0.01), jax.random.key(2), 200))
+    settled = lengths(SETTLE(StiffPair(), None, chart, odd, jnp.float32(0.01), jax.random.key(2), 200)[0])
     np.testing.assert_allclose(settled, 1.0, atol=0.15)
 
 
@@ -113,10 +132,11 @@ def test_samples_in_positions_settle_at_the_trusted_level():
         draw_samples(
             model, Line(3), NoiseSchedule(0.02, 5.0), 2048, steps=40, batch=512, trusted=0.1, corrector=corrector
         )
-        for corrector in (0, 100)
+        for corrector in (0, None)
     ]
     without, settled = (np.var(samples.positions[:, 0], axis=0) for samples in drawn)
     assert np.all(without > 1.2 * exact)
     np.testing.assert_allclose(settled, exact, rtol=0.12)
     assert "corrected_at" not in drawn[0].settings
+    assert 100 <= drawn[1].settings["corrector"] < 1000
     assert drawn[1].settings["corrected_at"] == pytest.approx(0.1, rel=0.2)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System
@@ -16,8 +18,12 @@ ANGLE = 0.63
 """Time step of `settle` times the frequency of the stiffest mode: ten steps in its period."""
 FRICTION = 0.2
 """Of `settle`, over that frequency: energy is exchanged with the bath within a period."""
-ROUNDS, LOOKED_AT, STIFF = 8, 64, 0.9
+POWERS, LOOKED_AT, STIFF = 8, 64, 0.9
 """Power iterations, frames and the quantile among these by which the stiffest mode is told."""
+LEAST, MOST = 100, 800
+"""Steps of `settle` where it decides when energies have settled."""
+CLEAR = 2.0
+"""Errors by which more energies have to fall than rise."""
 FARTHEST = 3.0
 """Scores count up to so many times what they are where all modes are as stiff as the stiffest."""
 
@@ -55,15 +61,18 @@ def settle(
     y: Float[Array, "batch ..."],
     sigma: Array,
     key: PRNGKeyArray,
-    steps: int,
-) -> Float[Array, "batch ..."]:
-    """`steps` of Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff.
+    steps: int | None = None,
+) -> tuple[Float[Array, "batch ..."], Int[Array, ""]]:
+    """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff, and its steps.
 
     Cartesian coordinates know no width that all directions have: a bond is stiff along itself and free to turn. The
     time step is therefore a tenth of the period of the stiffest mode of the model, with unit masses, by the splitting
-    BAOAB (Leimkuhler, Matthews, AMRX 2013, 34), whose harmonic positions are exact. A hundred steps are ten such
-    periods, enough for the energy of a cluster to settle. Of beads that overlap scores are cut off, so that these
-    come apart without being thrown.
+    BAOAB (Leimkuhler, Matthews, AMRX 2013, 34), whose harmonic positions are exact. Of beads that overlap scores are
+    cut off, so that these come apart without being thrown.
+
+    steps: how many; by default `LEAST`, and twice as many again and again, at most `MOST`, until in the later half as
+    many energies are higher than in the one before as are lower, as far as chance can tell. The change of an energy is
+    the work of the score on the way, by the trapezoid rule, so that the score has to be the gradient of one.
     """
     begin, path = jax.random.split(key)
     frequency = _stiffest(model, system, chart, y[:LOOKED_AT], sigma, begin)
@@ -77,17 +86,59 @@ def settle(
         found = score(model, system, y, sigma)
         return found * jnp.minimum(1.0, most / jnp.maximum(_lengths(found), 1e-12))
 
-    def move(state: tuple[Array, Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array, Array], None]:
-        y, velocity, force = state
-        velocity = velocity + 0.5 * step * force
-        y = y + 0.5 * step * velocity
-        velocity = keep * velocity + jnp.sqrt(1.0 - keep**2) * normal(key)
-        y = jax.vmap(chart.wrap)(y + 0.5 * step * velocity)
+    def move(state: _Moving, key: PRNGKeyArray) -> _Moving:
+        half = state.velocity + 0.5 * step * state.force
+        turned = keep * half + jnp.sqrt(1.0 - keep**2) * normal(key)
+        moved = 0.5 * step * (half + turned)
+        y = jax.vmap(chart.wrap)(state.y + moved)
         force = pull(y)
-        return (y, velocity + 0.5 * step * force, force), None
+        work = jnp.sum(0.5 * (state.force + force) * moved, axis=tuple(range(1, y.ndim)))
+        return _Moving(y, turned + 0.5 * step * force, force, state.energy - work)
+
+    def run(state: _Moving, begin: Array, end: Array) -> tuple[_Moving, Array]:
+        """From one step to another, with the mean energy on the way."""
+
+        def add(place: Array, carry: tuple[_Moving, Array]) -> tuple[_Moving, Array]:
+            state = move(carry[0], jax.random.fold_in(rest, place))
+            return state, carry[1] + state.energy
+
+        state, total = jax.lax.fori_loop(begin, end, add, (state, jnp.zeros(len(y))))
+        return state, total / jnp.maximum(end - begin, 1)
+
+    def unsettled(carry: tuple[_Moving, Array, Array, Array]) -> Array:
+        _, before, now, done = carry
+        return (done < MOST) & _differ(before, now)
+
+    def longer(carry: tuple[_Moving, Array, Array, Array]) -> tuple[_Moving, Array, Array, Array]:
+        state, _, before, done = carry
+        state, now = run(state, done, 2 * done)
+        return state, before, now, 2 * done
 
     first, rest = jax.random.split(path)
-    return jax.lax.scan(move, (y, normal(first), pull(y)), jax.random.split(rest, steps))[0][0]
+    state = _Moving(y, normal(first), pull(y), jnp.zeros(len(y)))
+    if steps is not None:
+        return run(state, jnp.asarray(0), jnp.asarray(steps))[0].y, jnp.asarray(steps)
+    state, before = run(state, jnp.asarray(0), jnp.asarray(LEAST // 2))
+    state, now = run(state, jnp.asarray(LEAST // 2), jnp.asarray(LEAST))
+    state, _, _, done = jax.lax.while_loop(unsettled, longer, (state, before, now, jnp.asarray(LEAST)))
+    return state.y, done
+
+
+class _Moving(NamedTuple):
+    """What moves, and its energy in kT (batch,), zero at the start."""
+
+    y: Array
+    velocity: Array
+    force: Array
+    energy: Array
+
+
+def _differ(before: Float[Array, " batch"], now: Float[Array, " batch"]) -> Array:
+    """Whether more of the values rise than fall, or fewer, by `CLEAR` errors: a few that are far off do not count."""
+    known = jnp.isfinite(before) & jnp.isfinite(now)
+    number = jnp.maximum(jnp.sum(known), 1)
+    rising = jnp.sum(known & (now > before)) / number
+    return jnp.abs(rising - 0.5) > CLEAR * 0.5 / jnp.sqrt(number)
 
 
 def _stiffest(
@@ -106,7 +157,7 @@ def _stiffest(
         return image, _lengths(image).reshape(-1)
 
     start = jax.vmap(chart.project)(jax.random.normal(key, y.shape))
-    values = jax.lax.scan(power, start, length=ROUNDS)[1][-1]
+    values = jax.lax.scan(power, start, length=POWERS)[1][-1]
     return jnp.sqrt(jnp.nanquantile(values, STIFF))
 
 

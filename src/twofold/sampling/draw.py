@@ -8,8 +8,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy
@@ -24,8 +25,7 @@ from twofold.sampling.solvers import SOLVERS, deblur
 BATCH = 1024
 SMALLEST_BATCH = 16
 CORRECTOR = 100
-"""Steps: a hundredth of the variance of a coordinate each, as long as one of unit width needs to relax, or a tenth of
-the period of the stiffest mode (see `twofold.sampling.correctors`)."""
+"""Steps of a hundredth of the variance of a coordinate each: as long as one of unit width needs to relax."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def draw_samples(
     seed: int = 0,
     steps: int = 100,
     solver: str = "sde",
-    corrector: int = CORRECTOR,
+    corrector: int | None = None,
     noise: float | None = None,
     batch: int = BATCH,
     region: Any = None,
@@ -74,14 +74,16 @@ def draw_samples(
 
     solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in
     `steps` from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur.
-    corrector: steps of Langevin dynamics on the way, with "sde" alone: at the smallest noise, or, where coordinates are
-    positions, at the level that is `trusted` as a force field, from which the reverse diffusion then goes on.
+    corrector: steps of Langevin dynamics on the way, with "sde" alone: at the smallest noise, by default a hundred, or,
+    where coordinates are positions, at the level that is `trusted` as a force field, by default until energies have
+    settled, from which the reverse diffusion then goes on (see `twofold.sampling.correctors`). `settings` tell how many
+    they were, of several batches in the one that took most.
     noise: leave the samples at this noise level instead. batch: conformations at a time, at most; halved as long as
     memory does not hold it. The result depends on `seed` and on the batch that was used, which is written into
     `settings`. Raises UserError for numbers out of range.
     """
-    if number < 1 or steps < 1 or corrector < 0:
-        found = f"{number} samples in {steps} steps and {corrector} of the corrector"
+    if number < 1 or steps < 1 or (corrector or 0) < 0:
+        found = f"{number} samples in {steps} steps and {corrector or 0} of the corrector"
         raise UserError(found, "at least one of both, and none or more of the corrector")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed {seed}", "a whole number from 0 to 4294967295")
@@ -92,27 +94,31 @@ def draw_samples(
     if solver not in SOLVERS:
         raise UserError(f"solver {solver!r}", f"one of {', '.join(SOLVERS)}")
     levels = schedule.descent(steps) if noise is None else NoiseSchedule(noise, schedule.largest).descent(steps)
-    settles = solver == "sde" and corrector and chart.narrowest is None and not isinstance(network, FractionalEnergy)
-    turn = _nearest(levels, trusted) if settles else None
+    if solver != "sde" or isinstance(network, FractionalEnergy):
+        corrector = 0
+    turn = _nearest(levels, trusted) if corrector != 0 and chart.narrowest is None else None
+    if corrector is None and (turn is None or network.conservative_to < levels[turn]):
+        corrector = CORRECTOR
     batch = _first_batch(network, chart, levels[0], min(batch, max(number, SMALLEST_BATCH)))
     pieces: list[np.ndarray] = []
-    done = 0
+    done, taken = 0, 0
     while done < number:
         key = jax.random.fold_in(jax.random.key(seed), done)
         try:
-            piece = np.asarray(_batch(network, chart, levels, key, batch, solver, corrector, turn, noise is None))
+            drawn, used = _batch(network, chart, levels, key, batch, solver, corrector, turn, noise is None)
+            piece = np.asarray(drawn)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
                 raise
             batch //= 2
             continue
         pieces.append(piece[: number - done])
-        done += len(pieces[-1])
+        done, taken = done + len(pieces[-1]), max(taken, int(used))
         if progress:
             progress(done, number)
     positions = np.concatenate(pieces)
     finite = np.isfinite(positions).all((1, 2))
-    settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": corrector, "noise": noise, "batch": batch}
+    settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": taken, "noise": noise, "batch": batch}
     if turn is not None:
         settings["corrected_at"] = float(levels[turn])
     return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
@@ -142,27 +148,28 @@ def _batch(
     key: Array,
     batch: int,
     solver: str,
-    corrector: int,
+    corrector: int | None,
     turn: int | None,
     clean: bool,
-) -> Float[Array, "batch beads 3"]:
-    """turn: the level at which `settle` is called, in the place of `relax` at the end."""
+) -> tuple[Float[Array, "batch beads 3"], Int[Array, ""]]:
+    """Conformations and steps of the corrector. turn: the level of `settle`, in the place of `relax` at the end."""
     start, path, relaxing = jax.random.split(key, 3)
+    used = jnp.asarray(0)
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
-        return jax.vmap(chart.decode)(y)
+        return jax.vmap(chart.decode)(y), used
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
     if turn is not None:
         y = SOLVERS[solver](network, None, chart, y, levels[: turn + 1], path)
-        y = settle(network, None, chart, y, levels[turn], relaxing, corrector)
+        y, used = settle(network, None, chart, y, levels[turn], relaxing, corrector)
         y = SOLVERS[solver](network, None, chart, y, levels[turn:], jax.random.fold_in(path, 1))
     else:
         y = SOLVERS[solver](network, None, chart, y, levels, path)
-        if solver == "sde" and corrector:
-            y = relax(network, None, chart, y, levels[-1], relaxing, corrector)
+        if corrector:
+            y, used = relax(network, None, chart, y, levels[-1], relaxing, corrector), jnp.asarray(corrector)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
-    return jax.vmap(chart.decode)(y)
+    return jax.vmap(chart.decode)(y), used
 
 
 def _heavy_tailed(
