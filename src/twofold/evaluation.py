@@ -217,6 +217,7 @@ def _content(
         temperature=model.temperature,
         sets=drawn,
         training=folder.read_log(),
+        kept=model.kept,
         sigma_scan=SigmaScan(
             np.array(scan["sigma"]),
             np.array(scan["loss"]),

@@ -10,6 +10,7 @@ import pytest
 from twofold.beads import Beads
 from twofold.errors import UserError
 from twofold.report import Comparison, Metric, ReportContent, Stability, StructureSet, render, write_report
+from twofold.report.curves import training_curve
 from twofold.report.figures import ALL_SETS, size_distributions, torsion_maps
 
 VOID = {"meta", "link", "br", "input", "img", "path", "rect", "line", "circle", "polygon", "polyline", "image"}
@@ -205,3 +206,13 @@ def test_set_keys_are_those_with_colours() -> None:
 
     style = resources.files("twofold.report").joinpath("style.css").read_text(encoding="utf-8")
     assert all(f"--{key}:" in style for key in ALL_SETS)
+
+
+def test_the_loss_curve_marks_the_step_that_was_kept(content: ReportContent) -> None:
+    ended, early = (training_curve(dataclasses.replace(content, kept=kept)) for kept in (None, 480))
+    assert ended is not None
+    assert early is not None
+    assert "kept: step" not in ended.html()
+    assert "rule chosen" not in ended.html()
+    assert "kept: step 480" in early.html()
+    assert early.html().count("rule chosen") == 1

@@ -157,6 +157,8 @@ class ReportContent:
     observables: Sequence[Observable] = ()
     training: Sequence[Mapping[str, Any]] = ()
     """Rows of log.jsonl: `step`, `loss`, `validation` (may be absent or null in a row)."""
+    kept: int | None = None
+    """Step whose energy was kept, where it is not that of the end."""
     sigma_scan: SigmaScan | None = None
     stability: Stability | None = None
     speed: Mapping[str, Any] = field(default_factory=dict)

@@ -51,6 +51,10 @@ def training_curve(content: ReportContent) -> Figure | None:
         plot.line(checked, validation, "validation")
         if len(checked) <= 80:
             plot.dots(checked, validation, "validation", "circle", 2.6)
+    if content.kept is not None:
+        plot.rule("rule chosen", x=content.kept)
+        side, shift = ("start", 0.01) if content.kept < last / 2 else ("end", -0.01)
+        plot.note(content.kept + shift * last, float(high), f"kept: step {content.kept}", side, "chosen")
     words = [
         '<li><svg viewBox="0 0 26 14" aria-hidden="true"><path class="line train" d="M1 7H25"/></svg>training</li>'
     ]

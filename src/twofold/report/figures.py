@@ -113,7 +113,7 @@ def difference_maps(content: ReportContent) -> Figure | None:
         panels.append([])
         for item in sets:
             grid = maps.histogram(item.positions, item.weights, tuple(pair), maps.COARSE)
-            words = " · ".join(filter(None, (title.strip(), f"{item.name} − reference")))  # noqa: RUF001
+            words = " · ".join(filter(None, (title.strip(), item.name)))
             panels[-1].append(maps.difference_panel(grid, truth, words, (x, y), effective))
     bound = maps.DIFFERENCE_LIMIT
     bar = maps.colour_bar(-bound, bound, "PuOr_r", "difference of free energy (kT)")
