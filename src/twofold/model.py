@@ -103,7 +103,7 @@ class Model:
 
     @property
     def kept(self) -> int | None:
-        """Update after which the energy is that of this model; None if it is that of the end."""
+        """Update whose energy this is, where there are fewer than were asked for; else None."""
         steps = self.report["settings"]["steps"]
         kept = self.report.get("updates_kept", steps)
         return None if kept == steps else kept

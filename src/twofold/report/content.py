@@ -158,7 +158,7 @@ class ReportContent:
     training: Sequence[Mapping[str, Any]] = ()
     """Rows of log.jsonl: `step`, `loss`, `validation` (may be absent or null in a row)."""
     kept: int | None = None
-    """Step whose energy was kept, where it is not that of the end."""
+    """Step whose energy was kept, where it is not that of all that were asked for."""
     sigma_scan: SigmaScan | None = None
     stability: Stability | None = None
     speed: Mapping[str, Any] = field(default_factory=dict)

@@ -51,7 +51,7 @@ def training_curve(content: ReportContent) -> Figure | None:
         plot.line(checked, validation, "validation")
         if len(checked) <= 80:
             plot.dots(checked, validation, "validation", "circle", 2.6)
-    if content.kept is not None:
+    if content.kept is not None and content.kept < last:
         plot.rule("rule chosen", x=content.kept)
         side, shift = ("start", 0.01) if content.kept < last / 2 else ("end", -0.01)
         plot.note(content.kept + shift * last, float(high), f"kept: step {content.kept}", side, "chosen")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,10 @@ FRICTION = 0.2
 POWERS, LOOKED_AT, STIFF = 8, 64, 0.9
 """Power iterations, frames and the quantile among these by which the stiffest mode is told."""
 LEAST, MOST = 100, 800
-"""Steps of `settle` where it decides when energies have settled."""
-CLEAR = 2.0
-"""Errors by which more energies have to fall than rise."""
+"""Steps of `settle`, at least and at most."""
+EVEN, CLEAR = 0.1, 2.0
+"""How far from one half the part of the energies that rise may be, and errors of that to be sure: a hundred samples are
+too few to be."""
 FARTHEST = 3.0
 """Scores count up to so many times what they are where all modes are as stiff as the stiffest."""
 
@@ -54,76 +55,6 @@ def relax(
     return jax.lax.scan(step, y, jax.random.split(key, steps))[0]
 
 
-def settle(
-    model: Energy,
-    system: System,
-    chart: Chart,
-    y: Float[Array, "batch ..."],
-    sigma: Array,
-    key: PRNGKeyArray,
-    steps: int | None = None,
-) -> tuple[Float[Array, "batch ..."], Int[Array, ""]]:
-    """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff, and its steps.
-
-    Cartesian coordinates know no width that all directions have: a bond is stiff along itself and free to turn. The
-    time step is therefore a tenth of the period of the stiffest mode of the model, with unit masses, by the splitting
-    BAOAB (Leimkuhler, Matthews, AMRX 2013, 34), whose harmonic positions are exact. Of beads that overlap scores are
-    cut off, so that these come apart without being thrown.
-
-    steps: how many; by default `LEAST`, and twice as many again and again, at most `MOST`, until in the later half as
-    many energies are higher than in the one before as are lower, as far as chance can tell. The change of an energy is
-    the work of the score on the way, by the trapezoid rule, so that the score has to be the gradient of one.
-    """
-    begin, path = jax.random.split(key)
-    frequency = _stiffest(model, system, chart, y[:LOOKED_AT], sigma, begin)
-    step, keep = ANGLE / frequency, jnp.exp(-FRICTION * ANGLE)
-    most = FARTHEST * frequency * jnp.sqrt(chart.dimension)
-
-    def normal(key: PRNGKeyArray) -> Array:
-        return jax.vmap(chart.project)(jax.random.normal(key, y.shape))
-
-    def pull(y: Array) -> Array:
-        found = score(model, system, y, sigma)
-        return found * jnp.minimum(1.0, most / jnp.maximum(_lengths(found), 1e-12))
-
-    def move(state: _Moving, key: PRNGKeyArray) -> _Moving:
-        half = state.velocity + 0.5 * step * state.force
-        turned = keep * half + jnp.sqrt(1.0 - keep**2) * normal(key)
-        moved = 0.5 * step * (half + turned)
-        y = jax.vmap(chart.wrap)(state.y + moved)
-        force = pull(y)
-        work = jnp.sum(0.5 * (state.force + force) * moved, axis=tuple(range(1, y.ndim)))
-        return _Moving(y, turned + 0.5 * step * force, force, state.energy - work)
-
-    def run(state: _Moving, begin: Array, end: Array) -> tuple[_Moving, Array]:
-        """From one step to another, with the mean energy on the way."""
-
-        def add(place: Array, carry: tuple[_Moving, Array]) -> tuple[_Moving, Array]:
-            state = move(carry[0], jax.random.fold_in(rest, place))
-            return state, carry[1] + state.energy
-
-        state, total = jax.lax.fori_loop(begin, end, add, (state, jnp.zeros(len(y))))
-        return state, total / jnp.maximum(end - begin, 1)
-
-    def unsettled(carry: tuple[_Moving, Array, Array, Array]) -> Array:
-        _, before, now, done = carry
-        return (done < MOST) & _differ(before, now)
-
-    def longer(carry: tuple[_Moving, Array, Array, Array]) -> tuple[_Moving, Array, Array, Array]:
-        state, _, before, done = carry
-        state, now = run(state, done, 2 * done)
-        return state, before, now, 2 * done
-
-    first, rest = jax.random.split(path)
-    state = _Moving(y, normal(first), pull(y), jnp.zeros(len(y)))
-    if steps is not None:
-        return run(state, jnp.asarray(0), jnp.asarray(steps))[0].y, jnp.asarray(steps)
-    state, before = run(state, jnp.asarray(0), jnp.asarray(LEAST // 2))
-    state, now = run(state, jnp.asarray(LEAST // 2), jnp.asarray(LEAST))
-    state, _, _, done = jax.lax.while_loop(unsettled, longer, (state, before, now, jnp.asarray(LEAST)))
-    return state.y, done
-
-
 class _Moving(NamedTuple):
     """What moves, and its energy in kT (batch,), zero at the start."""
 
@@ -133,12 +64,81 @@ class _Moving(NamedTuple):
     energy: Array
 
 
-def _differ(before: Float[Array, " batch"], now: Float[Array, " batch"]) -> Array:
-    """Whether more of the values rise than fall, or fewer, by `CLEAR` errors: a few that are far off do not count."""
+def settle(
+    model: Energy,
+    system: System,
+    chart: Chart,
+    y: Float[Array, "batch ..."],
+    sigma: Array,
+    key: PRNGKeyArray,
+    least: Any = LEAST,
+    most: Any = MOST,
+) -> tuple[Float[Array, "batch ..."], Int[Array, ""]]:
+    """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff, and its steps.
+
+    Cartesian coordinates know no width that all directions have: a bond is stiff along itself and free to turn. The
+    time step is therefore a tenth of the period of the stiffest mode of the model, with unit masses, by the splitting
+    BAOAB (Leimkuhler, Matthews, AMRX 2013, 34), whose harmonic positions are exact. Of beads that overlap scores are
+    cut off, so that these come apart without being thrown.
+
+    There are `least` steps, and twice as many again and again, `most` at most, until energies have settled: until from
+    the third quarter of all steps to the last as many rise as fall (see `_settled`). The change of an energy is the
+    work of the score on the way, by the trapezoid rule; the score has to be its gradient. What one mode gains and
+    another loses at the same time is not seen.
+    """
+    looking, first, path = jax.random.split(key, 3)
+    frequency = _stiffest(model, system, chart, y[:LOOKED_AT], sigma, looking)
+    step, keep = ANGLE / frequency, jnp.exp(-FRICTION * ANGLE)
+    strongest = FARTHEST * frequency * jnp.sqrt(chart.dimension)
+
+    def normal(key: PRNGKeyArray) -> Array:
+        return jax.vmap(chart.project)(jax.random.normal(key, y.shape))
+
+    def pull(y: Array) -> Array:
+        found = score(model, system, y, sigma)
+        return found * jnp.minimum(1.0, strongest / jnp.maximum(_lengths(found), 1e-12))
+
+    def move(place: Array, carry: tuple[_Moving, Array]) -> tuple[_Moving, Array]:
+        (y, velocity, force, energy), total = carry
+        half = velocity + 0.5 * step * force
+        turned = keep * half + jnp.sqrt(1.0 - keep**2) * normal(jax.random.fold_in(path, place))
+        moved = 0.5 * step * (half + turned)
+        y = jax.vmap(chart.wrap)(y + moved)
+        before, force = force, pull(y)
+        energy = energy - jnp.sum(0.5 * (before + force) * moved, axis=tuple(range(1, y.ndim)))
+        return _Moving(y, turned + 0.5 * step * force, force, energy), total + energy
+
+    def run(state: _Moving, begin: Array, end: Array) -> tuple[_Moving, Array]:
+        """From one step to another, with the mean energies on the way."""
+        state, total = jax.lax.fori_loop(begin, end, move, (state, jnp.zeros(len(y))))
+        return state, total / jnp.maximum(end - begin, 1)
+
+    def unsettled(carry: tuple[_Moving, Array, Array, Array]) -> Array:
+        _, done, _, settled = carry
+        return (done == 0) | ((done < most) & ~settled)
+
+    def longer(carry: tuple[_Moving, Array, Array, Array]) -> tuple[_Moving, Array, Array, Array]:
+        state, done, end, _ = carry
+        state, _ = run(state, done, end // 2)
+        state, before = run(state, end // 2, 3 * end // 4)
+        state, now = run(state, 3 * end // 4, end)
+        return state, end, 2 * end, _settled(before, now)
+
+    state = _Moving(y, normal(first), pull(y), jnp.zeros(len(y)))
+    begin = state, jnp.asarray(0), jnp.asarray(least), jnp.asarray(False)
+    state, done, _, _ = jax.lax.while_loop(unsettled, longer, begin)
+    return state.y, done
+
+
+def _settled(before: Float[Array, " batch"], now: Float[Array, " batch"]) -> Array:
+    """Whether as many values rise as fall: for sure within `EVEN` of one half, whatever chance does.
+
+    Few samples cannot tell. A few that are far off do not count for more than others.
+    """
     known = jnp.isfinite(before) & jnp.isfinite(now)
     number = jnp.maximum(jnp.sum(known), 1)
-    rising = jnp.sum(known & (now > before)) / number
-    return jnp.abs(rising - 0.5) > CLEAR * 0.5 / jnp.sqrt(number)
+    uneven = jnp.abs(jnp.sum(jnp.where(known, jnp.sign(now - before), 0.0))) / (2 * number)
+    return uneven + CLEAR * 0.5 / jnp.sqrt(number) < EVEN
 
 
 def _stiffest(

@@ -17,7 +17,7 @@ from twofold.energy.base import Energy
 from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
-from twofold.sampling.correctors import relax, settle
+from twofold.sampling.correctors import LEAST, MOST, relax, settle
 from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
 from twofold.sampling.memory import batch_that_fits
 from twofold.sampling.solvers import SOLVERS, deblur
@@ -25,7 +25,8 @@ from twofold.sampling.solvers import SOLVERS, deblur
 BATCH = 1024
 SMALLEST_BATCH = 16
 CORRECTOR = 100
-"""Steps of a hundredth of the variance of a coordinate each: as long as one of unit width needs to relax."""
+"""Steps of a hundredth of the variance of a coordinate each: as long as one of unit width needs to relax. As many where
+energies cannot be seen to settle, since scores are those of none."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,15 @@ def draw_samples(
     solver: "sde" (reverse diffusion, which forgets errors of the score on the way) or "ode" (probability flow), in
     `steps` from the largest noise to the smallest, after which one step of the flow takes out the rest of the blur.
     corrector: steps of Langevin dynamics on the way, with "sde" alone: at the smallest noise, by default a hundred, or,
-    where coordinates are positions, at the level that is `trusted` as a force field, by default until energies have
-    settled, from which the reverse diffusion then goes on (see `twofold.sampling.correctors`). `settings` tell how many
-    they were, of several batches in the one that took most.
+    where coordinates are positions, at the level that is `trusted` as a force field, by default as many as the energies
+    of the first batch need to settle, from which the reverse diffusion then goes on (see
+    `twofold.sampling.correctors`). `settings` tell how many they were.
     noise: leave the samples at this noise level instead. batch: conformations at a time, at most; halved as long as
     memory does not hold it. The result depends on `seed` and on the batch that was used, which is written into
     `settings`. Raises UserError for numbers out of range.
     """
     if number < 1 or steps < 1 or (corrector or 0) < 0:
-        found = f"{number} samples in {steps} steps and {corrector or 0} of the corrector"
+        found = f"{number} samples in {steps} steps" + (f" and {corrector} of the corrector" if corrector else "")
         raise UserError(found, "at least one of both, and none or more of the corrector")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed {seed}", "a whole number from 0 to 4294967295")
@@ -101,11 +102,12 @@ def draw_samples(
         corrector = CORRECTOR
     batch = _first_batch(network, chart, levels[0], min(batch, max(number, SMALLEST_BATCH)))
     pieces: list[np.ndarray] = []
-    done, taken = 0, 0
+    done, span = 0, (LEAST, MOST) if corrector is None else (corrector, corrector)
     while done < number:
         key = jax.random.fold_in(jax.random.key(seed), done)
         try:
-            drawn, used = _batch(network, chart, levels, key, batch, solver, corrector, turn, noise is None)
+            limits = corrector if turn is None else jnp.asarray(span)
+            drawn, used = _batch(network, chart, levels, key, batch, solver, limits, turn, noise is None)
             piece = np.asarray(drawn)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
@@ -113,12 +115,14 @@ def draw_samples(
             batch //= 2
             continue
         pieces.append(piece[: number - done])
-        done, taken = done + len(pieces[-1]), max(taken, int(used))
+        done += len(pieces[-1])
+        # further batches are what the first one is
+        span = (int(used), int(used))
         if progress:
             progress(done, number)
     positions = np.concatenate(pieces)
     finite = np.isfinite(positions).all((1, 2))
-    settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": taken, "noise": noise, "batch": batch}
+    settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": span[0], "noise": noise, "batch": batch}
     if turn is not None:
         settings["corrected_at"] = float(levels[turn])
     return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
@@ -148,25 +152,29 @@ def _batch(
     key: Array,
     batch: int,
     solver: str,
-    corrector: int | None,
+    corrector: Int[Array, " ends"] | int | None,
     turn: int | None,
     clean: bool,
-) -> tuple[Float[Array, "batch beads 3"], Int[Array, ""]]:
-    """Conformations and steps of the corrector. turn: the level of `settle`, in the place of `relax` at the end."""
+) -> tuple[Float[Array, "batch beads 3"], Int[Array, ""] | int]:
+    """Conformations, and steps of the corrector.
+
+    turn: the level of `settle`, for which `corrector` are the least and the most steps; without, those of `relax` at
+    the end.
+    """
     start, path, relaxing = jax.random.split(key, 3)
-    used = jnp.asarray(0)
+    used: Array | int = 0
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
         return jax.vmap(chart.decode)(y), used
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
     if turn is not None:
         y = SOLVERS[solver](network, None, chart, y, levels[: turn + 1], path)
-        y, used = settle(network, None, chart, y, levels[turn], relaxing, corrector)
+        y, used = settle(network, None, chart, y, levels[turn], relaxing, *corrector)
         y = SOLVERS[solver](network, None, chart, y, levels[turn:], jax.random.fold_in(path, 1))
     else:
         y = SOLVERS[solver](network, None, chart, y, levels, path)
         if corrector:
-            y, used = relax(network, None, chart, y, levels[-1], relaxing, corrector), jnp.asarray(corrector)
+            y, used = relax(network, None, chart, y, levels[-1], relaxing, corrector), corrector
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
     return jax.vmap(chart.decode)(y), used
