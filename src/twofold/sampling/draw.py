@@ -106,8 +106,8 @@ def draw_samples(
     while done < number:
         key = jax.random.fold_in(jax.random.key(seed), done)
         try:
-            limits = corrector if turn is None else jnp.asarray(span)
-            drawn, used = _batch(network, chart, levels, key, batch, solver, limits, turn, noise is None)
+            settling = None if turn is None else (turn, jnp.asarray(span[0]), jnp.asarray(span[1]))
+            drawn, used = _batch(network, chart, levels, key, batch, solver, corrector or 0, settling, noise is None)
             piece = np.asarray(drawn)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
@@ -152,29 +152,29 @@ def _batch(
     key: Array,
     batch: int,
     solver: str,
-    corrector: Int[Array, " ends"] | int | None,
-    turn: int | None,
+    corrector: int,
+    settling: tuple[int, Array, Array] | None,
     clean: bool,
 ) -> tuple[Float[Array, "batch beads 3"], Int[Array, ""] | int]:
     """Conformations, and steps of the corrector.
 
-    turn: the level of `settle`, for which `corrector` are the least and the most steps; without, those of `relax` at
-    the end.
+    settling: the level at which `settle` is called, in the place of `relax` at the end, and its least and most steps.
     """
     start, path, relaxing = jax.random.split(key, 3)
-    used: Array | int = 0
+    used: Array | int = corrector
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
         return jax.vmap(chart.decode)(y), used
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
-    if turn is not None:
+    if settling:
+        turn, least, most = settling
         y = SOLVERS[solver](network, None, chart, y, levels[: turn + 1], path)
-        y, used = settle(network, None, chart, y, levels[turn], relaxing, *corrector)
+        y, used = settle(network, None, chart, y, levels[turn], relaxing, least, most)
         y = SOLVERS[solver](network, None, chart, y, levels[turn:], jax.random.fold_in(path, 1))
     else:
         y = SOLVERS[solver](network, None, chart, y, levels, path)
         if corrector:
-            y, used = relax(network, None, chart, y, levels[-1], relaxing, corrector), corrector
+            y = relax(network, None, chart, y, levels[-1], relaxing, corrector)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
     return jax.vmap(chart.decode)(y), used
