@@ -65,6 +65,9 @@ def main(
     /,
     only: tuple[str, ...] = ("dw4", "ala2", "lj13"),
     seeds: int = 3,
+    unbiased: Annotated[
+        bool, tyro.conf.arg(help="also fit frames without bias, to tell what is the fault of the fit")
+    ] = True,
     scale: Annotated[float, tyro.conf.arg(help="of updates and lengths; below 1 to try it out")] = 1.0,
     write: Path | None = None,
 ) -> None:
@@ -77,7 +80,8 @@ def main(
         system = known[name]
         if "cluster" in system.judges.source:
             notes.append(f"{name}: {cluster_convergence(system.judges).sentence}")
-        arms = [Arm(labels, kind) for labels, kind in ARMS if kind in system.kinds]
+        kinds = [kind for kind in system.kinds if unbiased or kind != "unbiased"]
+        arms = [Arm(labels, kind) for labels, kind in ARMS if kind in kinds]
         for arm in arms:
             for seed in range(seeds):
                 arm.add(system, folder / name, seed, scale)

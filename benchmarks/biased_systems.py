@@ -249,7 +249,7 @@ def systems(data: Path) -> dict[str, System]:
             divergence=total_variation,
             settings={"steps": 1500, "batch": 64},
             simulation={"replicas": 100, "length_ps": 200.0, "frame_ps": 2.0, "timestep_fs": 20.0},
-            samples=5000,
+            samples=2048,
         ),
         System(
             name="ala2",
