@@ -88,7 +88,11 @@ def test_every_other_frame_may_be_without_weight():
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1000, 2)), jnp.float32)
     weights = np.arange(1000) % 2
     model, schedule = Faulty(jnp.float32(FAULT)), NoiseSchedule(0.02, 5.0)
-    found = choose_noise_level(model, Line(2), schedule, x, weights, most=100)
+    heard: list[tuple[int, int]] = []
+    found = choose_noise_level(
+        model, Line(2), schedule, x, weights, most=100, progress=lambda *told: heard.append(told)
+    )
+    assert heard == [(done, LEVELS) for done in range(LEVELS)]
     alone = choose_noise_level(model, Line(2), schedule, x[1::2], np.ones(500), most=100)
     np.testing.assert_allclose(found.loss, alone.loss, rtol=1e-6)
     assert found.chosen == alone.chosen

@@ -248,14 +248,19 @@ class _Fit:
 
     def _finish(self, trainer: Trainer, state: TrainingState, best: Best, seconds: float) -> Model:
         steps = int(state.step)
-        self.progress(FitProgress("choosing the noise level", steps, steps))
+
+        def looked(done: int, levels: int) -> None:
+            self.progress(FitProgress(f"choosing the noise level, {done} of {levels}", steps, steps))
+
         kept = self._kept(trainer, state, best)
         energy, chart = trainer.model(kept.average), self.setup.built.chart
         whole = self.setup.built.schedule
         # where a user starts above what rings hold, there is one level to choose from
         largest = max(whole.smallest, min(whole.largest, energy.conservative_to, self.setup.built.dynamics_to))
         schedule = NoiseSchedule(whole.smallest, largest)
-        scan = choose_noise_level(energy, chart, schedule, self.setup.unseen.coordinates, self.held_out.weights)
+        scan = choose_noise_level(
+            energy, chart, schedule, self.setup.unseen.coordinates, self.held_out.weights, progress=looked
+        )
         if self.settings.stability < 2:
             seen = self.setup.data.coordinates
             energy = FractionalEnergy(energy, self.settings.stability, jnp.min(seen, axis=0), jnp.max(seen, axis=0))

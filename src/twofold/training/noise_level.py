@@ -7,6 +7,7 @@ that level and the score of the clean data: it holds both errors and needs no la
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -51,6 +52,7 @@ def choose_noise_level(
     *,
     most: int = 1000,
     seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> NoiseLevelScan:
     """Scan `LEVELS` levels on up to `most` held-out frames, evenly spread over those of positive weight (frames,).
 
@@ -58,7 +60,7 @@ def choose_noise_level(
 
     The choice is the largest level up to which the loss stays within one standard error (of the paired difference, from
     blocks of time) of the least: where the data cannot tell two levels apart, the smoother force field is the better
-    one.
+    one. `progress` hears of levels that are done, and how many there are: of many particles one takes a minute.
     """
     given = np.flatnonzero(np.asarray(weights) > 0)
     most = min(most, max(1, MOST_COORDINATES // coordinates[0].size))
@@ -66,8 +68,11 @@ def choose_noise_level(
     frames, share = coordinates[some], np.asarray(weights, np.float64)[some]
     levels = np.geomspace(schedule.smallest, min(schedule.largest, RANGE * schedule.smallest), LEVELS)
     key = jax.random.key(seed)
-    losses = np.stack([np.asarray(_losses(model, chart, frames, jnp.float32(s), key), np.float64) for s in levels])
-    return _decide(levels, losses, share / share.sum())
+    losses: list[np.ndarray] = []
+    for sigma in levels:
+        progress(len(losses), LEVELS)
+        losses.append(np.asarray(_losses(model, chart, frames, jnp.float32(sigma), key), np.float64))
+    return _decide(levels, np.stack(losses), share / share.sum())
 
 
 @eqx.filter_jit
