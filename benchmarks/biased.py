@@ -10,9 +10,8 @@ thinned out ten-fold, and thirteen Lennard-Jones particles, of which only the fr
 there no weight brings back what is missing. Fits to as many frames without bias tell what is the fault of the fit.
 Those of alanine dipeptide are drawn from the biased ones by their weights, as training with weights does.
 
-By short runs on one busy core, a fit of alanine dipeptide with its samples and simulation takes 3 to 4 minutes of
-processor time: one hour (18 fits). Those of DW4 (18 fits) take 7 each, those of the Lennard-Jones particles (15),
-by the time of an update, about 12.
+On one busy core a fit of alanine dipeptide with its samples and simulation takes 3 to 4 minutes (18 fits), one of DW4
+6 to 8 (18), one of the Lennard-Jones particles, by the time of an update, about 12 (15).
 """
 
 from __future__ import annotations
