@@ -217,7 +217,7 @@ def _content(
         temperature=model.temperature,
         sets=drawn,
         training=folder.read_log(),
-        kept=model.kept,
+        kept=model.report.get("updates_kept"),
         sigma_scan=SigmaScan(
             np.array(scan["sigma"]),
             np.array(scan["loss"]),

@@ -99,14 +99,8 @@ class Model:
     def updates(self) -> str:
         """Updates of the fit, "480 of 3000" if its energy is that of after 480 of them."""
         steps = self.report["settings"]["steps"]
-        return f"{steps}" if self.kept is None else f"{self.kept} of {steps}"
-
-    @property
-    def kept(self) -> int | None:
-        """Update whose energy this is, where there are fewer than were asked for; else None."""
-        steps = self.report["settings"]["steps"]
         kept = self.report.get("updates_kept", steps)
-        return None if kept == steps else kept
+        return f"{steps}" if kept == steps else f"{kept} of {steps}"
 
     @property
     def largest_energy(self) -> float:

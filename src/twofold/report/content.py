@@ -158,7 +158,7 @@ class ReportContent:
     training: Sequence[Mapping[str, Any]] = ()
     """Rows of log.jsonl: `step`, `loss`, `validation` (may be absent or null in a row)."""
     kept: int | None = None
-    """Step whose energy was kept, where it is not that of all that were asked for."""
+    """Step whose energy was kept; the loss curve marks it where it is not the last."""
     sigma_scan: SigmaScan | None = None
     stability: Stability | None = None
     speed: Mapping[str, Any] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -71,8 +71,8 @@ def settle(
     y: Float[Array, "batch ..."],
     sigma: Array,
     key: PRNGKeyArray,
-    least: Any = LEAST,
-    most: Any = MOST,
+    least: int | Array = LEAST,
+    most: int | Array = MOST,
 ) -> tuple[Float[Array, "batch ..."], Int[Array, ""]]:
     """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff, and its steps.
 
@@ -98,31 +98,29 @@ def settle(
         found = score(model, system, y, sigma)
         return found * jnp.minimum(1.0, strongest / jnp.maximum(_lengths(found), 1e-12))
 
-    def move(place: Array, carry: tuple[_Moving, Array]) -> tuple[_Moving, Array]:
-        (y, velocity, force, energy), total = carry
-        half = velocity + 0.5 * step * force
+    def move(place: Array, state: _Moving) -> _Moving:
+        half = state.velocity + 0.5 * step * state.force
         turned = keep * half + jnp.sqrt(1.0 - keep**2) * normal(jax.random.fold_in(path, place))
         moved = 0.5 * step * (half + turned)
-        y = jax.vmap(chart.wrap)(y + moved)
-        before, force = force, pull(y)
-        energy = energy - jnp.sum(0.5 * (before + force) * moved, axis=tuple(range(1, y.ndim)))
-        return _Moving(y, turned + 0.5 * step * force, force, energy), total + energy
-
-    def run(state: _Moving, begin: Array, end: Array) -> tuple[_Moving, Array]:
-        """From one step to another, with the mean energies on the way."""
-        state, total = jax.lax.fori_loop(begin, end, move, (state, jnp.zeros(len(y))))
-        return state, total / jnp.maximum(end - begin, 1)
+        y = jax.vmap(chart.wrap)(state.y + moved)
+        force = pull(y)
+        work = jnp.sum(0.5 * (state.force + force) * moved, axis=tuple(range(1, y.ndim)))
+        return _Moving(y, turned + 0.5 * step * force, force, state.energy - work)
 
     def unsettled(carry: tuple[_Moving, Array, Array, Array]) -> Array:
         _, done, _, settled = carry
-        return (done == 0) | ((done < most) & ~settled)
+        return (done < most) & ~settled
 
     def longer(carry: tuple[_Moving, Array, Array, Array]) -> tuple[_Moving, Array, Array, Array]:
         state, done, end, _ = carry
-        state, _ = run(state, done, end // 2)
-        state, before = run(state, end // 2, 3 * end // 4)
-        state, now = run(state, 3 * end // 4, end)
-        return state, end, 2 * end, _settled(before, now)
+
+        def add(place: Array, carry: tuple[_Moving, Array]) -> tuple[_Moving, Array]:
+            state = move(place, carry[0])
+            return state, carry[1].at[4 * place // end].add(state.energy)
+
+        # one loop for all: the compiler would take a force for each of several
+        state, quarters = jax.lax.fori_loop(done, end, add, (state, jnp.zeros((4, len(y)))))
+        return state, end, 2 * end, _settled(quarters[2], quarters[3])
 
     state = _Moving(y, normal(first), pull(y), jnp.zeros(len(y)))
     begin = state, jnp.asarray(0), jnp.asarray(least), jnp.asarray(False)
