@@ -80,11 +80,11 @@ def settled_from(start, seed, *limits, stiff=2e-3):
 def test_settling_goes_on_for_as_long_as_energies_change(spread, stiff, steps):
     """Soft modes forget in a time that goes with their friction; a few frames that are far off do not hide it."""
     start = soft_modes(spread, stiff)
-    settled, taken = settled_from(start, 0, stiff=stiff)
+    settled, taken = settled_from(start, 1, stiff=stiff)
     assert taken == steps
-    assert np.var(np.asarray(settled)[20:, :12]) == pytest.approx(1.0, abs=0.1)
-    np.testing.assert_array_equal(settled_from(start, 0, steps, steps, stiff=stiff)[0], settled)
-    assert settled_from(start, 0, 7, 7, stiff=stiff)[1] == 7
+    assert np.var(np.asarray(settled)[20:, :12]) == pytest.approx(1.0, abs=0.035)
+    np.testing.assert_array_equal(settled_from(start, 1, steps, steps, stiff=stiff)[0], settled)
+    assert settled_from(start, 1, 7, 7, stiff=stiff)[1] == 7
 
 
 def test_what_has_settled_is_left_alone():

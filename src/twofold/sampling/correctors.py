@@ -17,7 +17,7 @@ RELAXATION = 0.01
 ANGLE = 0.63
 """Time step of `settle` times the frequency of the stiffest mode: ten steps in its period."""
 FRICTION = 0.2
-"""Of `settle`, over that frequency: energy is exchanged with the bath within a period."""
+"""Of `settle` for its first `LEAST` steps, over that frequency: energy is exchanged with the bath within a period."""
 POWERS, LOOKED_AT, STIFF = 8, 64, 0.9
 """Power iterations, frames and the quantile among these by which the stiffest mode is told."""
 LEAST, MOST = 100, 800
@@ -78,8 +78,9 @@ def settle(
 
     Cartesian coordinates know no width that all directions have: a bond is stiff along itself and free to turn. The
     time step is therefore a tenth of the period of the stiffest mode of the model, with unit masses, by the splitting
-    BAOAB (Leimkuhler, Matthews, AMRX 2013, 34), whose harmonic positions are exact. Of beads that overlap scores are
-    cut off, so that these come apart without being thrown.
+    BAOAB (Leimkuhler, Matthews, AMRX 2013, 34), whose harmonic positions are exact. The longer it lasts the softer are
+    the modes that are left, and the less friction they bear: it falls as the inverse of time. Of beads that overlap
+    scores are cut off, so that these come apart without being thrown.
 
     There are `least` steps, and twice as many again and again, `most` at most, until energies have settled: until from
     the third quarter of all steps to the last as many rise as fall (see `_settled`). The change of an energy is the
@@ -88,7 +89,7 @@ def settle(
     """
     looking, first, path = jax.random.split(key, 3)
     frequency = _stiffest(model, system, chart, y[:LOOKED_AT], sigma, looking)
-    step, keep = ANGLE / frequency, jnp.exp(-FRICTION * ANGLE)
+    step = ANGLE / frequency
     strongest = FARTHEST * frequency * jnp.sqrt(chart.dimension)
 
     def normal(key: PRNGKeyArray) -> Array:
@@ -99,6 +100,7 @@ def settle(
         return found * jnp.minimum(1.0, strongest / jnp.maximum(_lengths(found), 1e-12))
 
     def move(place: Array, state: _Moving) -> _Moving:
+        keep = jnp.exp(-ANGLE * FRICTION * jnp.minimum(1.0, LEAST / (place + 1)))
         half = state.velocity + 0.5 * step * state.force
         turned = keep * half + jnp.sqrt(1.0 - keep**2) * normal(jax.random.fold_in(path, place))
         moved = 0.5 * step * (half + turned)
