@@ -19,7 +19,8 @@ import tyro
 from twofold import evaluation, fitting, packaged
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.files.trajectories import read_positions, write_trajectory
+from twofold.files.samples import write_samples
+from twofold.files.trajectories import read_positions
 from twofold.model import Model
 from twofold.molecular_dynamics import deblurred, simulated_with
 from twofold.run_folder import RunFolder, versions
@@ -175,10 +176,11 @@ def scored(
 def sample_once(model: Model, path: Path, number: int, **options: Any) -> None:
     """`number` samples at `path`, with the options of `Model.sample`; those that are there are not drawn again.
 
-    Ends the benchmark where another number is there.
+    How is written beside them, as by `twofold sample`. Ends the benchmark where another number is there.
     """
     if not path.is_file():
-        write_trajectory(path, model.sample(number, **options).positions, model.beads)
+        drawn = model.sample(number, **options)
+        write_samples(path, drawn.positions, model.beads, {"model": model.identity} | drawn.about())
     there = len(read_positions(path, model.beads))
     if there != number:
         raise SystemExit(f"{path} holds {there} samples, not {number}: give another folder")

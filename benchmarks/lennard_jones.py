@@ -22,6 +22,7 @@ from common import Folder, command_line, fit_once, header, publish, quantity, sc
 from exact_scores import DIRECTIONS, LEVELS, POINTS, known_scores
 
 from twofold.analysis.uncertainty import jackknife
+from twofold.files.samples import read_drawn
 from twofold.files.store import write_ensembles
 from twofold.model import Model
 from twofold.run_folder import RunFolder
@@ -212,10 +213,13 @@ def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
                 row = quantity(metrics["sets"][kind], what)
                 rows.append((kind, what, *(_number(row[key]) for key in ("value", "error", "floor", "ratio"))))
     moving = metrics["simulations"]["simulation"]
+    drawn = read_drawn(out / "samples.dcd")
+    assert drawn is not None
+    settled = f"{drawn['settings']['corrector']} Langevin steps" + ("" if drawn["settled"] else ", not settled")
     lead = (
         f"The mixture with 10,000 frames and {amounts.updates} updates of {amounts.batch} "
-        f"({model.report['seconds'] / 60:.0f} min): {amounts.samples} samples, {amounts.replicas} replicas of "
-        f"{amounts.length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
+        f"({model.report['seconds'] / 60:.0f} min): {amounts.samples} samples ({settled}), {amounts.replicas} replicas "
+        f"of {amounts.length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
         f"{moving['stable']} of {moving['replicas']} stable, against {JUDGES} frames of other chains; one fit. "
         "Targets: total variation and W1 at most twice the floor."
     )

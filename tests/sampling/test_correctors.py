@@ -9,7 +9,7 @@ from synthetic import Gaussian, Line, root
 from twofold.chart.cartesian import CartesianChart, cartesian_chart
 from twofold.energy.base import Energy
 from twofold.noise import NoiseSchedule
-from twofold.sampling.correctors import FRICTION, RELAXATION, _settled, relax, settle
+from twofold.sampling.correctors import FRICTION, RELAXATION, TOO_FEW, _settled, relax, settle
 from twofold.sampling.draw import draw_samples
 
 COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
@@ -80,8 +80,9 @@ def settled_from(start, seed, *limits, stiff=2e-3):
 def test_settling_goes_on_for_as_long_as_energies_change(spread, stiff, steps):
     """Soft modes forget in a time that goes with their friction; a few frames that are far off do not hide it."""
     start = soft_modes(spread, stiff)
-    settled, taken = settled_from(start, 1, stiff=stiff)
+    settled, taken, known = settled_from(start, 1, stiff=stiff)
     assert taken == steps
+    assert known
     assert np.var(np.asarray(settled)[20:, :12]) == pytest.approx(1.0, abs=0.035)
     np.testing.assert_array_equal(settled_from(start, 1, steps, steps, stiff=stiff)[0], settled)
     assert settled_from(start, 1, 7, 7, stiff=stiff)[1] == 7
@@ -94,7 +95,7 @@ def test_what_has_settled_is_left_alone():
 
 
 def test_few_samples_cannot_tell_and_go_on_to_the_end():
-    assert settled_from(soft_modes(1.0, count=64, far=0), 0)[1] == 800
+    assert settled_from(soft_modes(1.0, count=TOO_FEW, far=0), 0)[1:] == (800, False)
 
 
 def test_settled_is_what_rises_as_often_as_it_falls():
@@ -177,6 +178,8 @@ def test_samples_in_positions_settle_at_the_trusted_level():
     assert drawn[0].settings["corrector"] == 0
     assert drawn[1].settings["corrector"] in (100, 200, 400)
     assert drawn[1].settings["corrected_at"] == pytest.approx(0.1, rel=0.2)
+    assert [samples.settled for samples in drawn] == [None, True]
+    assert drawn[1].about()["settled"] is True
 
 
 class PlainScore(Gaussian):
@@ -192,6 +195,7 @@ def test_steps_of_samples_are_those_of_the_first_batch_and_are_told():
     model = Gaussian.of(np.diag([0.01, 0.02, 0.02]))
     few = drawn_in_steps(model, None, 130, batch=65)
     assert few.settings["corrector"] == 800
+    assert few.settled is None
     same = drawn_in_steps(model, 800, 130, batch=65)
     np.testing.assert_array_equal(few.positions, same.positions)
     plain = PlainScore(jnp.asarray([0.01, 0.02, 0.02]), jnp.eye(3), jnp.float32(1.0))

@@ -75,10 +75,16 @@ def sample_progress(update: Callable[[float, float, str], None]) -> Callable[[in
 
 def samples_line(drawn: Any, path: Any) -> str:
     """How many conformations were drawn, how many of them are at fault, and where they are."""
-    return (
+    said = (
         f"{len(drawn)} conformations in {path}; {drawn.not_finite} not finite, {drawn.outside} outside of the region "
         "of the data (they are kept)"
     )
+    if drawn.settled is False:
+        said += (
+            f". Their energies were still changing after {drawn.settings['corrector']} Langevin steps, the most that "
+            "are taken: compare them with those of the data, or take frames of a simulation"
+        )
+    return said
 
 
 def weights_line(found: Any) -> str:

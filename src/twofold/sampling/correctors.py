@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System
@@ -23,8 +23,9 @@ POWERS, LOOKED_AT, STIFF = 8, 64, 0.9
 LEAST, MOST = 100, 800
 """Steps of `settle`, at least and at most."""
 EVEN, CLEAR = 0.1, 2.0
-"""How far from one half the part of the energies that rise may be, and errors of that to be sure: a hundred samples are
-too few to be."""
+"""How far from one half the part of the energies that rise may be, and errors of that to be sure."""
+TOO_FEW = 100
+"""So many samples are never sure of that."""
 FARTHEST = 3.0
 """Scores count up to so many times what they are where all modes are as stiff as the stiffest."""
 
@@ -73,8 +74,10 @@ def settle(
     key: PRNGKeyArray,
     least: int | Array = LEAST,
     most: int | Array = MOST,
-) -> tuple[Float[Array, "batch ..."], Int[Array, ""]]:
-    """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff, and its steps.
+) -> tuple[Float[Array, "batch ..."], Int[Array, ""], Bool[Array, ""]]:
+    """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff.
+
+    Gives coordinates, the steps that were taken, and whether energies had settled by then.
 
     Cartesian coordinates know no width that all directions have: a bond is stiff along itself and free to turn. The
     time step is therefore a tenth of the period of the stiffest mode of the model, with unit masses, by the splitting
@@ -126,8 +129,8 @@ def settle(
 
     state = _Moving(y, normal(first), pull(y), jnp.zeros(len(y)))
     begin = state, jnp.asarray(0), jnp.asarray(least), jnp.asarray(False)
-    state, done, _, _ = jax.lax.while_loop(unsettled, longer, begin)
-    return state.y, done
+    state, done, _, settled = jax.lax.while_loop(unsettled, longer, begin)
+    return state.y, done, settled
 
 
 def _settled(before: Float[Array, " batch"], now: Float[Array, " batch"]) -> Array:

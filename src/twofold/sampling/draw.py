@@ -10,14 +10,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy
 from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
-from twofold.sampling.correctors import LEAST, MOST, relax, settle
+from twofold.sampling.correctors import LEAST, MOST, TOO_FEW, relax, settle
 from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
 from twofold.sampling.memory import batch_that_fits
 from twofold.sampling.solvers import SOLVERS, deblur
@@ -34,13 +34,15 @@ class Samples:
     """Conformations (number, beads, 3) float32 in nm, all that were drawn, and how many of them are at fault.
 
     Nothing is left out: `not_finite` and `outside` count rows that are still there. `outside` are those with a pair of
-    beads closer or farther than anything in the region of the data.
+    beads closer or farther than anything in the region of the data. `settled`: whether energies of the first batch had
+    settled after the last step of the corrector; None where none were looked at, or of too few samples to tell.
     """
 
     positions: np.ndarray
     not_finite: int
     outside: int
     settings: dict[str, Any]
+    settled: bool | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -51,6 +53,7 @@ class Samples:
             "number": len(self),
             "not_finite": self.not_finite,
             "outside": self.outside,
+            "settled": self.settled,
             "settings": self.settings,
         }
 
@@ -102,12 +105,15 @@ def draw_samples(
         corrector = CORRECTOR
     batch = _first_batch(network, chart, levels[0], min(batch, max(number, SMALLEST_BATCH)))
     pieces: list[np.ndarray] = []
+    settled: bool | None = None
     done, span = 0, (LEAST, MOST) if corrector is None else (corrector, corrector)
     while done < number:
         key = jax.random.fold_in(jax.random.key(seed), done)
         try:
             settling = None if turn is None else (turn, jnp.asarray(span[0]), jnp.asarray(span[1]))
-            drawn, used = _batch(network, chart, levels, key, batch, solver, corrector or 0, settling, noise is None)
+            drawn, used, ended = _batch(
+                network, chart, levels, key, batch, solver, corrector or 0, settling, noise is None
+            )
             piece = np.asarray(drawn)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
@@ -117,6 +123,8 @@ def draw_samples(
         pieces.append(piece[: number - done])
         done += len(pieces[-1])
         # further batches are what the first one is
+        if corrector is None and not pieces[1:] and batch > TOO_FEW:
+            settled = bool(ended)
         span = (int(used), int(used))
         if progress:
             progress(done, number)
@@ -125,7 +133,7 @@ def draw_samples(
     settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": span[0], "noise": noise, "batch": batch}
     if turn is not None:
         settings["corrected_at"] = float(levels[turn])
-    return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings)
+    return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings, settled)
 
 
 def _nearest(levels: Array, wanted: float | None) -> int:
@@ -155,21 +163,22 @@ def _batch(
     corrector: int,
     settling: tuple[int, Array, Array] | None,
     clean: bool,
-) -> tuple[Float[Array, "batch beads 3"], Int[Array, ""] | int]:
-    """Conformations, and steps of the corrector.
+) -> tuple[Float[Array, "batch beads 3"], Int[Array, ""] | int, Bool[Array, ""] | None]:
+    """Conformations, steps of the corrector, and whether energies had settled after them.
 
     settling: the level at which `settle` is called, in the place of `relax` at the end, and its least and most steps.
     """
     start, path, relaxing = jax.random.split(key, 3)
     used: Array | int = corrector
+    settled: Array | None = None
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
-        return jax.vmap(chart.decode)(y), used
+        return jax.vmap(chart.decode)(y), used, settled
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
     if settling:
         turn, least, most = settling
         y = SOLVERS[solver](network, None, chart, y, levels[: turn + 1], path)
-        y, used = settle(network, None, chart, y, levels[turn], relaxing, least, most)
+        y, used, settled = settle(network, None, chart, y, levels[turn], relaxing, least, most)
         y = SOLVERS[solver](network, None, chart, y, levels[turn:], jax.random.fold_in(path, 1))
     else:
         y = SOLVERS[solver](network, None, chart, y, levels, path)
@@ -177,7 +186,7 @@ def _batch(
             y = relax(network, None, chart, y, levels[-1], relaxing, corrector)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
-    return jax.vmap(chart.decode)(y), used
+    return jax.vmap(chart.decode)(y), used, settled
 
 
 def _heavy_tailed(
