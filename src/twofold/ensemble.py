@@ -194,7 +194,8 @@ def time_blocks(trajectory: np.ndarray, blocks: int = BLOCKS) -> np.ndarray:
 def concatenate(ensembles: Sequence[Ensemble]) -> Ensemble:
     """Several ensembles of the same beads and temperature as one; trajectories and blocks are numbered anew.
 
-    Each ensemble's weights keep their mean of 1, so an ensemble counts by its number of frames.
+    Each ensemble's weights keep their mean of 1, so an ensemble counts by its number of frames. Forces, energies and
+    boxes that one of them lacks are left out.
     """
     if not ensembles:
         raise UserError("no ensembles", "at least one")

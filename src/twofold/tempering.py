@@ -15,7 +15,7 @@ import numpy as np
 from twofold.analysis.reweighting import Reweighting, reweight
 from twofold.ensemble import Ensemble, check_temperature
 from twofold.errors import UserError
-from twofold.files.parts import LEFT_OUT, UNIT_UNKNOWN, said_of
+from twofold.files.parts import no_energies, said_of
 from twofold.training.fit import LEAST_FRAMES
 from twofold.units import thermal_energy
 
@@ -47,7 +47,7 @@ def at_temperature(ensemble: Ensemble, temperature: float) -> Ensemble:
     if check_temperature(temperature) == before:
         return ensemble
     if ensemble.energies is None:
-        raise _no_energies(ensemble)
+        raise no_energies(ensemble.source, "another temperature")
     _check_own_energies(ensemble)
     colder = 1.0 / thermal_energy(temperature) - 1.0 / thermal_energy(before)
     mean = np.average(ensemble.energies, weights=ensemble.weights)
@@ -103,16 +103,3 @@ def _check_own_energies(ensemble: Ensemble) -> None:
         if "recomputed" in str(part.get("forces", "")):
             found = "energies of another level of theory than that of the simulation"
             raise UserError(found, "those of the simulation", "take the energies of the dynamics")
-
-
-def _no_energies(ensemble: Ensemble) -> UserError:
-    parts = said_of(ensemble.source)
-    expected = "the energy of every frame, of particles that are all beads"
-    if any(str(part.get("energies", "")) == UNIT_UNKNOWN for part in parts):
-        found = "energies whose unit the file does not state"
-        return UserError(found, expected, "give --energy-unit")
-    if any(str(part.get("energies", "")).startswith(LEFT_OUT) for part in parts):
-        found = "beads that are a part of the atoms, whose free energy at another temperature is not known"
-        return UserError(found, expected, "say --beads all")
-    found = "no energies of the frames, without which they have no weights at another temperature"
-    return UserError(found, expected, "give a data set with energies (docs/formats.md)")

@@ -3,6 +3,8 @@
 Constants are those of the 2019 SI (CODATA 2018); amu nm^2 / ps^2 equals kJ/mol exactly.
 """
 
+from pathlib import Path
+
 from twofold.errors import UserError
 
 BOLTZMANN = 8.31446261815324e-3
@@ -39,3 +41,16 @@ def length_factor(unit: str) -> float:
 def energy_factor(unit: str) -> float:
     """Factor from `unit` to kJ/mol. Raises UserError for a unit that is not known."""
     return _factor(ENERGY_IN_KJ_MOL, unit, "energy")
+
+
+def agreed_unit(path: Path, of: str, stated: str | None, given: str | None) -> str | None:
+    """The unit `of` "length" or "energy" that the file at `path` states, else the one that is given, else None.
+
+    Raises UserError where both are there and differ: the option may have been meant for another file.
+    """
+    factor = length_factor if of == "length" else energy_factor
+    if stated and given and factor(stated) != factor(given):
+        raise UserError(
+            f"{path} states its unit of {of}, {stated}, and --{of}-unit says {given}", "the same", "drop one of them"
+        )
+    return stated or given

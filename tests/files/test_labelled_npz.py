@@ -29,8 +29,12 @@ def test_units_are_those_of_the_file_and_the_caller_before_those_of_the_format(t
     content["E"] = ENERGIES / molecules.EV
     stated = molecules.savez(tmp_path / "a.npz", content, r_unit=np.array("bohr"), e_unit=np.array(b"eV"))
     same(read_labelled_npz(stated))
-    wrong = molecules.savez(tmp_path / "b.npz", content, r_unit=np.array("Ang"), e_unit=np.array("kcal/mol"))
-    same(read_labelled_npz(wrong, length_unit="bohr", energy_unit="eV"))
+    same(read_labelled_npz(stated, length_unit="bohr", energy_unit="ev"))
+    same(read_labelled_npz(molecules.savez(tmp_path / "b.npz", content), length_unit="bohr", energy_unit="eV"))
+    with pytest.raises(UserError, match="states its unit of energy, eV, and --energy-unit says kcal/mol"):
+        read_labelled_npz(stated, energy_unit="kcal/mol")
+    with pytest.raises(UserError, match="states its unit of length, bohr, and --length-unit says nm"):
+        read_labelled_npz(stated, length_unit="nm")
     odd = molecules.savez(tmp_path / "c.npz", content, r_unit=np.array("foot"))
     with pytest.raises(UserError, match="Unknown length unit 'foot'"):
         read_labelled_npz(odd)

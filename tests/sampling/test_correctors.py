@@ -1,5 +1,7 @@
 """Correctors on densities that are known."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from synthetic import Gaussian, Line, root
 from twofold.chart.cartesian import CartesianChart, cartesian_chart
 from twofold.energy.base import Energy
 from twofold.noise import NoiseSchedule
-from twofold.sampling.correctors import FRICTION, RELAXATION, TOO_FEW, _settled, relax, settle
+from twofold.sampling.correctors import FRICTION, LEAST, RELAXATION, Settling, _rising, relax, settle
 from twofold.sampling.draw import draw_samples
 
 COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
@@ -40,16 +42,16 @@ def test_relaxation_keeps_the_density_and_draws_outliers_in():
     np.testing.assert_allclose(np.cov(np.asarray(relaxed).T), total, rtol=0.03)
 
 
-@pytest.mark.parametrize("sigma", [0.05, 0.5])
-def test_settling_keeps_a_density_of_stiff_and_soft_directions(sigma):
-    """Positions of harmonic modes are exact at any time step, and those of stiff ones are forgotten soon."""
+@pytest.mark.parametrize(("sigma", "steps"), [(0.05, LEAST), (0.5, LEAST), (0.05, 8 * LEAST)])
+def test_settling_keeps_a_density_of_stiff_and_soft_directions(sigma, steps):
+    """Positions of harmonic modes are exact at any time step and friction, and those of stiff ones soon forgotten."""
     model, count = Gaussian.of(np.diag([1.0, 0.01])), 20_000
     total = np.diag([1.0, 0.01]) + sigma**2 * np.eye(2)
     start = np.random.default_rng(0).standard_normal((count, 2)) @ root(total)
     far = start + np.array([0.0, 2.0 * total[1, 1] ** 0.5])
     for y in (start, far):
         y = jnp.asarray(y, jnp.float32)
-        settled = SETTLE(model, None, Line(2), y, jnp.float32(sigma), jax.random.key(1), 100, 100)[0]
+        settled = SETTLE(model, None, Line(2), y, jnp.float32(sigma), jax.random.key(1), steps, steps)[0]
         np.testing.assert_allclose(np.cov(np.asarray(settled).T), total, atol=0.03 * total.max())
         assert np.var(settled[:, 1]) == pytest.approx(total[1, 1], rel=0.04)
         assert np.mean(settled[:, 1]) == pytest.approx(0, abs=4 * np.sqrt(total[1, 1] / count))
@@ -80,34 +82,45 @@ def settled_from(start, seed, *limits, stiff=2e-3):
 def test_settling_goes_on_for_as_long_as_energies_change(spread, stiff, steps):
     """Soft modes forget in a time that goes with their friction; a few frames that are far off do not hide it."""
     start = soft_modes(spread, stiff)
-    settled, taken, known = settled_from(start, 1, stiff=stiff)
-    assert taken == steps
-    assert known
+    settled, found = settled_from(start, 1, stiff=stiff)
+    assert found.steps == steps
+    assert found.sure
     assert np.var(np.asarray(settled)[20:, :12]) == pytest.approx(1.0, abs=0.035)
     np.testing.assert_array_equal(settled_from(start, 1, steps, steps, stiff=stiff)[0], settled)
-    assert settled_from(start, 1, 7, 7, stiff=stiff)[1] == 7
+    assert settled_from(start, 1, 7, 7, stiff=stiff)[1].steps == 7
 
 
 def test_what_has_settled_is_left_alone():
     """By chance one in some hundreds goes on for longer; what the start does to velocities must not count."""
     frames = soft_modes(1.0, count=1024, far=0)
-    assert [int(settled_from(frames, seed)[1]) for seed in range(12)] == [100] * 12
+    assert [int(settled_from(frames, seed)[1].steps) for seed in range(12)] == [100] * 12
 
 
 def test_few_samples_cannot_tell_and_go_on_to_the_end():
-    assert settled_from(soft_modes(1.0, count=TOO_FEW, far=0), 0)[1:] == (800, False)
+    found = settled_from(soft_modes(1.0, count=100, far=0), 0)[1]
+    assert found.steps == 800
+    assert not found.sure
+    assert not found.moving
 
 
 def test_settled_is_what_rises_as_often_as_it_falls():
+    """Three answers: that it is so for sure, that it is not, and that nothing can be told."""
+
+    def answers(change):
+        found = Settling(0, *_rising(np.zeros(len(change)), change))
+        return bool(found.sure), bool(found.moving)
+
     change = np.where(np.arange(1000) % 2, 1.0, -1.0)
-    zero = np.zeros(1000)
-    assert _settled(zero, change)
-    assert _settled(zero, zero)
-    assert not _settled(zero, np.where(np.arange(1000) % 5 < 2, 1.0, -1.0))
-    assert not _settled(zero[:99], change[:99])
-    lost = np.where(np.arange(1000) < 300, np.nan, change)
-    assert _settled(zero, lost)
-    assert not _settled(zero, np.full(1000, np.nan))
+    uneven = np.where(np.arange(1000) % 5 < 2, 1.0, -1.0)
+    assert answers(change) == (True, False)
+    assert answers(np.zeros(1000)) == (True, False)
+    assert answers(uneven) == (False, True)
+    assert answers(change[:100]) == answers(uneven[:60]) == (False, False)
+    assert answers(np.where(np.arange(1000) < 300, np.nan, change)) == (True, False)
+    assert answers(np.full(1000, np.nan)) == (False, False)
+    rising, error = _rising(np.zeros(1000), uneven)
+    assert rising == pytest.approx(-0.1)
+    assert error == pytest.approx(0.5 / 1000**0.5)
 
 
 class StiffPair(Energy):
@@ -136,11 +149,12 @@ def lengths(y):
     return np.linalg.norm(np.asarray(y)[:, 0] - np.asarray(y)[:, 1], axis=-1)
 
 
-def test_settling_bears_bonds_in_cartesian_coordinates():
+@pytest.mark.parametrize("steps", [LEAST, 8 * LEAST])
+def test_settling_bears_bonds_in_cartesian_coordinates(steps):
     """The modes of a Cartesian chart hold the turning of a bond: they say nothing of how stiff it is along itself."""
     y, chart = pairs()
     assert chart.narrowest is None
-    settled = SETTLE(StiffPair(), None, chart, y, jnp.float32(0.01), jax.random.key(2), 100, 100)[0]
+    settled = SETTLE(StiffPair(), None, chart, y, jnp.float32(0.01), jax.random.key(2), steps, steps)[0]
     assert np.std(lengths(settled)) == pytest.approx(np.std(lengths(y)), rel=0.15)
     assert np.mean(lengths(settled)) == pytest.approx(1.0, abs=0.01)
     turned = np.asarray(settled)[:, 0] - np.asarray(y)[:, 0]
@@ -180,6 +194,8 @@ def test_samples_in_positions_settle_at_the_trusted_level():
     assert drawn[1].settings["corrected_at"] == pytest.approx(0.1, rel=0.2)
     assert [samples.settled for samples in drawn] == [None, True]
     assert drawn[1].about()["settled"] is True
+    assert drawn[1].about()["settling"]["steps"] == drawn[1].settings["corrector"]
+    json.dumps(drawn[1].about())
 
 
 class PlainScore(Gaussian):

@@ -12,6 +12,7 @@ import twofold
 from twofold.beads import Beads
 from twofold.chart.cartesian import cartesian_chart
 from twofold.errors import UserError
+from twofold.files.parts import UNIT_UNKNOWN
 from twofold.systems.clusters import CLUSTERS
 from twofold.training.labels import (
     described,
@@ -88,8 +89,12 @@ def test_energies_are_in_kt_from_their_mean(cluster):
     labels = energy_labels(cluster, 1.0)
     assert labels.mean() == pytest.approx(0.0, abs=1e-4)
     assert np.ptp(labels) == pytest.approx(np.ptp(cluster.energies) / thermal_energy(cluster.temperature), rel=1e-5)
-    with pytest.raises(UserError, match="without energies"):
-        energy_labels(dataclasses.replace(cluster, energies=None), 1.0)
+    bare = dataclasses.replace(cluster, energies=None)
+    with pytest.raises(UserError, match=r"No energies of the frames. Expected for energy_weight the energy of every"):
+        energy_labels(bare, 1.0)
+    without_unit = dataclasses.replace(bare, source={"energies": UNIT_UNKNOWN})
+    with pytest.raises(UserError, match=r"whose unit the file does not state.*--energy-unit"):
+        energy_labels(without_unit, 1.0)
     np.testing.assert_allclose(energy_labels(cluster, 1.0, 2 * cluster.temperature), labels / 2, rtol=1e-5)
 
 

@@ -21,6 +21,14 @@ BeadChoice = Annotated[
 SampledAt = Annotated[
     float | None, arg(help="K, of the simulation, if not --temperature (energies of all atoms give weights)")
 ]
+LengthUnit = Annotated[
+    str | None,
+    arg(help="nm, angstrom, bohr: of arrays, LAMMPS dumps, extended XYZ, and files like SPICE's that do not state it"),
+]
+EnergyUnit = Annotated[
+    str | None,
+    arg(help="kj/mol, kcal/mol, ev, hartree: of forces and energies in the same files"),
+]
 Molecule = Annotated[str | None, arg(help="which one of an HDF5 file of many, like those of SPICE")]
 
 
@@ -37,15 +45,15 @@ def fit(
     *,
     out: Annotated[Path, arg(help="new folder of the run")],
     beads: BeadChoice = None,
-    temperature: Annotated[float | None, arg(help="of the simulation, K")] = None,
+    temperature: Annotated[float | None, arg(help="K, of the simulation, or with --sampled-at the one wanted")] = None,
     sampled_at: SampledAt = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     held_out: Annotated[tuple[Path, ...], arg(help="trajectories that training never sees (weights come last)")] = (),
     frames: Annotated[int | None, arg(help="to make of a system, like mueller-brown or lj13 (100,000)")] = None,
     held_out_fraction: Annotated[float, arg(help="part of the time that is held out without --held-out")] = 0.2,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
-    energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
     molecule: Molecule = None,
     forces: Annotated[
         str | None, arg(help="forces of the data as labels: auto (beside the noise), none, only; or a file (npy, npz)")
@@ -188,13 +196,13 @@ def prepare(
     /,
     *,
     out: Annotated[Path, arg(help="data.h5, which twofold fit accepts in place of files")],
-    temperature: Annotated[float, arg(help="of the simulation, K")],
+    temperature: Annotated[float, arg(help="K, of the simulation, or with --sampled-at the one wanted")],
     sampled_at: SampledAt = None,
     beads: BeadChoice = None,
     weights: Annotated[Path | None, arg(help="weight of each frame (npy, npz, txt)")] = None,
     stride: Annotated[int, arg(help="keep every n-th frame")] = 1,
-    length_unit: Annotated[str | None, arg(help="unit of length of arrays and LAMMPS dumps: nm, angstrom")] = None,
-    energy_unit: Annotated[str | None, arg(help="unit of energy of forces in arrays: kj/mol, kcal/mol, ev")] = None,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
     molecule: Molecule = None,
     forces: Annotated[
         str | None, arg(help="forces of all frames (npy, npz); or none: without those of the data")

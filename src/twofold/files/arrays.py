@@ -11,7 +11,7 @@ from twofold.errors import UserError
 from twofold.files.checks import check_file
 from twofold.files.numpy_files import first_of, load_archive, load_array
 from twofold.files.weights import Weights, weights_in
-from twofold.units import energy_factor, length_factor
+from twofold.units import agreed_unit, energy_factor, length_factor
 
 ARRAYS = (".npy", ".npz")
 POSITION_KEYS = ("positions", "coordinates", "coords", "xyz")
@@ -69,17 +69,8 @@ def read_arrays(path: str | Path, length_unit: str | None = None, energy_unit: s
 
 
 def stated_unit(path: Path, content: dict[str, np.ndarray], of: str, given: str | None) -> str | None:
-    """The unit `of` "length" or "energy" that the file states, else the one that is given.
-
-    Raises UserError where both are there and differ: the option may have been meant for another file.
-    """
-    stated = _text(content, f"{of}_unit")
-    factor = length_factor if of == "length" else energy_factor
-    if stated and given and factor(stated) != factor(given):
-        raise UserError(
-            f"{path} states its unit of {of}, {stated}, and --{of}-unit says {given}", "the same", "drop one of them"
-        )
-    return stated or given
+    """The unit `of` "length" or "energy" that the file states, else the one that is given; see `agreed_unit`."""
+    return agreed_unit(path, of, _text(content, f"{of}_unit"), given)
 
 
 def needed_unit(path: Path, content: dict[str, np.ndarray], of: str, given: str | None) -> str:

@@ -12,7 +12,7 @@ from twofold.files.checks import check_file
 from twofold.files.elements import symbols
 from twofold.files.labelled import LabelledFrames, check_numbers, labelled
 from twofold.files.parts import spacing
-from twofold.units import energy_factor, length_factor
+from twofold.units import agreed_unit, energy_factor, length_factor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,8 @@ def read_labelled_npz(
         theory, for which the frames are not in equilibrium. The other formats have one kind.
     length_unit, energy_unit: those of the format unless given here or in the file (r_unit, e_unit).
 
-    Raises UserError for archives that are missing, damaged, of another layout, or whose arrays do not fit together.
+    Raises UserError for archives that are missing, damaged, of another layout, or whose arrays do not fit together, and
+    for units that are not those that the file states.
     """
     names, _ = _load(check_file(path), ())
     layout = _layout(set(names))
@@ -89,8 +90,8 @@ def read_labelled_npz(
     if layout.forces not in content:
         do = "choose the level 'recomputed' to have those of another level of theory" * (layout.name == "rMD17")
         raise UserError(f"{path} with arrays {', '.join(names)}", f"forces named {layout.forces}", do)
-    length_unit = length_unit or _unit(content, "r_unit") or layout.length
-    energy_unit = energy_unit or _unit(content, "e_unit") or layout.energy
+    length_unit = agreed_unit(path, "length", _unit(content, "r_unit"), length_unit) or layout.length
+    energy_unit = agreed_unit(path, "energy", _unit(content, "e_unit"), energy_unit) or layout.energy
     length, energy = length_factor(length_unit), energy_factor(energy_unit)
     order, run, frame_ps = _order(path, content, layout)
     return labelled(

@@ -35,6 +35,18 @@ def said_of(source: dict[str, Any]) -> list[dict[str, Any]]:
     return [part.get("data", {}) | part for part in source.get("parts", [source])]
 
 
+def no_energies(source: dict[str, Any], option: str) -> UserError:
+    """Why frames of this `source` have no energies, which the `option` needs, and what to do."""
+    said = [str(part.get("energies", "")) for part in said_of(source)]
+    expected = f"for {option} the energy of every frame, of particles that are all beads"
+    if UNIT_UNKNOWN in said:
+        return UserError("energies whose unit the file does not state", expected, "give --energy-unit")
+    if any(one.startswith(LEFT_OUT) for one in said):
+        found = "beads that are a part of the atoms, whose energy is a free one that is not known"
+        return UserError(found, expected, "say --beads all")
+    return UserError("no energies of the frames", expected, "give a data set with energies (docs/formats.md)")
+
+
 @dataclass(frozen=True)
 class Particles:
     """The beads that files are read as, topology and mapping of the atoms (None for arrays without a topology), and how

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System
@@ -24,8 +24,6 @@ LEAST, MOST = 100, 800
 """Steps of `settle`, at least and at most."""
 EVEN, CLEAR = 0.1, 2.0
 """How far from one half the part of the energies that rise may be, and errors of that to be sure."""
-TOO_FEW = 100
-"""So many samples are never sure of that."""
 FARTHEST = 3.0
 """Scores count up to so many times what they are where all modes are as stiff as the stiffest."""
 
@@ -65,6 +63,26 @@ class _Moving(NamedTuple):
     energy: Array
 
 
+class Settling(NamedTuple):
+    """How energies fared: steps that were taken, and from the third quarter of these to the last the part of energies
+    that rose, less one half, with what it may be by chance.
+    """
+
+    steps: Int[Array, ""] | int
+    rising: Float[Array, ""] | float
+    error: Float[Array, ""] | float
+
+    @property
+    def sure(self) -> Any:
+        """Whether as many rose as fell, within `EVEN` of one half, whatever chance does."""
+        return abs(self.rising) + CLEAR * self.error < EVEN
+
+    @property
+    def moving(self) -> Any:
+        """Whether more rose than fell, or fewer, by more than chance."""
+        return abs(self.rising) > CLEAR * self.error
+
+
 def settle(
     model: Energy,
     system: System,
@@ -74,10 +92,8 @@ def settle(
     key: PRNGKeyArray,
     least: int | Array = LEAST,
     most: int | Array = MOST,
-) -> tuple[Float[Array, "batch ..."], Int[Array, ""], Bool[Array, ""]]:
+) -> tuple[Float[Array, "batch ..."], Settling]:
     """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff.
-
-    Gives coordinates, the steps that were taken, and whether energies had settled by then.
 
     Cartesian coordinates know no width that all directions have: a bond is stiff along itself and free to turn. The
     time step is therefore a tenth of the period of the stiffest mode of the model, with unit masses, by the splitting
@@ -86,7 +102,7 @@ def settle(
     scores are cut off, so that these come apart without being thrown.
 
     There are `least` steps, and twice as many again and again, `most` at most, until energies have settled: until from
-    the third quarter of all steps to the last as many rise as fall (see `_settled`). The change of an energy is the
+    the third quarter of all steps to the last as many rise as fall (see `Settling`). The change of an energy is the
     work of the score on the way, by the trapezoid rule; the score has to be its gradient. What one mode gains and
     another loses at the same time is not seen.
     """
@@ -112,36 +128,37 @@ def settle(
         work = jnp.sum(0.5 * (state.force + force) * moved, axis=tuple(range(1, y.ndim)))
         return _Moving(y, turned + 0.5 * step * force, force, state.energy - work)
 
-    def unsettled(carry: tuple[_Moving, Array, Array, Array]) -> Array:
-        _, done, _, settled = carry
-        return (done < most) & ~settled
+    def unsettled(carry: tuple[_Moving, Array, Settling]) -> Array:
+        _, _, found = carry
+        return (found.steps < most) & ~found.sure
 
-    def longer(carry: tuple[_Moving, Array, Array, Array]) -> tuple[_Moving, Array, Array, Array]:
-        state, done, end, _ = carry
+    def longer(carry: tuple[_Moving, Array, Settling]) -> tuple[_Moving, Array, Settling]:
+        state, end, found = carry
 
         def add(place: Array, carry: tuple[_Moving, Array]) -> tuple[_Moving, Array]:
             state = move(place, carry[0])
             return state, carry[1].at[4 * place // end].add(state.energy)
 
         # one loop for all: the compiler would take a force for each of several
-        state, quarters = jax.lax.fori_loop(done, end, add, (state, jnp.zeros((4, len(y)))))
-        return state, end, 2 * end, _settled(quarters[2], quarters[3])
+        state, quarters = jax.lax.fori_loop(found.steps, end, add, (state, jnp.zeros((4, len(y)))))
+        return state, 2 * end, Settling(end, *_rising(quarters[2], quarters[3]))
 
     state = _Moving(y, normal(first), pull(y), jnp.zeros(len(y)))
-    begin = state, jnp.asarray(0), jnp.asarray(least), jnp.asarray(False)
-    state, done, _, settled = jax.lax.while_loop(unsettled, longer, begin)
-    return state.y, done, settled
+    begin = state, jnp.asarray(least), Settling(jnp.asarray(0), jnp.asarray(0.5), jnp.asarray(0.5))
+    state, _, found = jax.lax.while_loop(unsettled, longer, begin)
+    return state.y, found
 
 
-def _settled(before: Float[Array, " batch"], now: Float[Array, " batch"]) -> Array:
-    """Whether as many values rise as fall: for sure within `EVEN` of one half, whatever chance does.
+def _rising(before: Float[Array, " batch"], now: Float[Array, " batch"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The part of values that rise, less one half, and its error by chance. Those that are far off count as others do.
 
-    Few samples cannot tell. A few that are far off do not count for more than others.
+    Both are one half where no value is finite.
     """
     known = jnp.isfinite(before) & jnp.isfinite(now)
-    number = jnp.maximum(jnp.sum(known), 1)
-    uneven = jnp.abs(jnp.sum(jnp.where(known, jnp.sign(now - before), 0.0))) / (2 * number)
-    return uneven + CLEAR * 0.5 / jnp.sqrt(number) < EVEN
+    number = jnp.sum(known)
+    signs = jnp.sum(jnp.where(known, jnp.sign(now - before), 0.0))
+    rising = jnp.where(number > 0, signs / (2 * jnp.maximum(number, 1)), 0.5)
+    return rising, 0.5 / jnp.sqrt(jnp.maximum(number, 1))
 
 
 def _stiffest(

@@ -10,14 +10,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy
 from twofold.energy.fractional import FractionalEnergy
 from twofold.errors import UserError
 from twofold.noise import NoiseSchedule
-from twofold.sampling.correctors import LEAST, MOST, TOO_FEW, relax, settle
+from twofold.sampling.correctors import LEAST, MOST, Settling, relax, settle
 from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
 from twofold.sampling.memory import batch_that_fits
 from twofold.sampling.solvers import SOLVERS, deblur
@@ -34,18 +34,25 @@ class Samples:
     """Conformations (number, beads, 3) float32 in nm, all that were drawn, and how many of them are at fault.
 
     Nothing is left out: `not_finite` and `outside` count rows that are still there. `outside` are those with a pair of
-    beads closer or farther than anything in the region of the data. `settled`: whether energies of the first batch had
-    settled after the last step of the corrector; None where none were looked at, or of too few samples to tell.
+    beads closer or farther than anything in the region of the data. `settling`: how the energies of the first batch
+    fared at the end of the corrector; None where none were looked at.
     """
 
     positions: np.ndarray
     not_finite: int
     outside: int
     settings: dict[str, Any]
-    settled: bool | None = None
+    settling: Settling | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def settled(self) -> bool | None:
+        """Whether energies had settled by then; None where none were looked at, or where so few cannot tell."""
+        if self.settling is None:
+            return None
+        return True if self.settling.sure else False if self.settling.moving else None
 
     def about(self) -> dict[str, Any]:
         """All but the positions, JSON-able."""
@@ -54,6 +61,7 @@ class Samples:
             "not_finite": self.not_finite,
             "outside": self.outside,
             "settled": self.settled,
+            "settling": None if self.settling is None else self.settling._asdict(),
             "settings": self.settings,
         }
 
@@ -105,15 +113,13 @@ def draw_samples(
         corrector = CORRECTOR
     batch = _first_batch(network, chart, levels[0], min(batch, max(number, SMALLEST_BATCH)))
     pieces: list[np.ndarray] = []
-    settled: bool | None = None
+    settling: Settling | None = None
     done, span = 0, (LEAST, MOST) if corrector is None else (corrector, corrector)
     while done < number:
         key = jax.random.fold_in(jax.random.key(seed), done)
         try:
-            settling = None if turn is None else (turn, jnp.asarray(span[0]), jnp.asarray(span[1]))
-            drawn, used, ended = _batch(
-                network, chart, levels, key, batch, solver, corrector or 0, settling, noise is None
-            )
+            limits = None if turn is None else (turn, jnp.asarray(span[0]), jnp.asarray(span[1]))
+            drawn, found = _batch(network, chart, levels, key, batch, solver, corrector or 0, limits, noise is None)
             piece = np.asarray(drawn)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or batch <= SMALLEST_BATCH:
@@ -122,10 +128,10 @@ def draw_samples(
             continue
         pieces.append(piece[: number - done])
         done += len(pieces[-1])
-        # further batches are what the first one is
-        if corrector is None and not pieces[1:] and batch > TOO_FEW:
-            settled = bool(ended)
-        span = (int(used), int(used))
+        if found is not None and corrector is None and settling is None:
+            settling = Settling(int(found.steps), float(found.rising), float(found.error))
+            # further batches are what the first one is
+            span = (settling.steps, settling.steps)
         if progress:
             progress(done, number)
     positions = np.concatenate(pieces)
@@ -133,7 +139,7 @@ def draw_samples(
     settings = {"seed": seed, "steps": steps, "solver": solver, "corrector": span[0], "noise": noise, "batch": batch}
     if turn is not None:
         settings["corrected_at"] = float(levels[turn])
-    return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings, settled)
+    return Samples(positions, int((~finite).sum()), _count_outside(positions[finite], region), settings, settling)
 
 
 def _nearest(levels: Array, wanted: float | None) -> int:
@@ -161,24 +167,23 @@ def _batch(
     batch: int,
     solver: str,
     corrector: int,
-    settling: tuple[int, Array, Array] | None,
+    limits: tuple[int, Array, Array] | None,
     clean: bool,
-) -> tuple[Float[Array, "batch beads 3"], Int[Array, ""] | int, Bool[Array, ""] | None]:
-    """Conformations, steps of the corrector, and whether energies had settled after them.
+) -> tuple[Float[Array, "batch beads 3"], Settling | None]:
+    """Conformations, and how their energies fared in `settle`, where it is called.
 
-    settling: the level at which `settle` is called, in the place of `relax` at the end, and its least and most steps.
+    limits: the level at which `settle` is called, in the place of `relax` at the end, and its least and most steps.
     """
     start, path, relaxing = jax.random.split(key, 3)
-    used: Array | int = corrector
-    settled: Array | None = None
+    found: Settling | None = None
     if isinstance(network, FractionalEnergy):
         y = _heavy_tailed(network, chart, levels, start, path, batch, solver, clean)
-        return jax.vmap(chart.decode)(y), used, settled
+        return jax.vmap(chart.decode)(y), found
     y = jax.vmap(lambda one: chart.prior(one, levels[0]))(jax.random.split(start, batch))
-    if settling:
-        turn, least, most = settling
+    if limits:
+        turn, least, most = limits
         y = SOLVERS[solver](network, None, chart, y, levels[: turn + 1], path)
-        y, used, settled = settle(network, None, chart, y, levels[turn], relaxing, least, most)
+        y, found = settle(network, None, chart, y, levels[turn], relaxing, least, most)
         y = SOLVERS[solver](network, None, chart, y, levels[turn:], jax.random.fold_in(path, 1))
     else:
         y = SOLVERS[solver](network, None, chart, y, levels, path)
@@ -186,7 +191,7 @@ def _batch(
             y = relax(network, None, chart, y, levels[-1], relaxing, corrector)
     if clean:
         y = deblur(network, None, chart, y, levels[-1])
-    return jax.vmap(chart.decode)(y), used, settled
+    return jax.vmap(chart.decode)(y), found
 
 
 def _heavy_tailed(

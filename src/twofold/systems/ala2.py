@@ -245,7 +245,7 @@ def _collect(folder: Path, settings: Settings, done: int) -> Reference:
     with atomic_path(pdb, overwrite=True) as temporary:
         shutil.copyfile(packaged.topology(), temporary)
     topology = mdtraj.load_topology(str(pdb))
-    trajectories = tuple(folder / f"run-{copy}.xtc" for copy in range(copies))
+    trajectories = tuple(folder / f"run-{copy:0{len(str(copies - 1))}d}.xtc" for copy in range(copies))
     time = settings.frame_ps * np.arange(1, frames + 1)
     for path, positions in zip(trajectories, joined.pop("positions"), strict=True):
         with atomic_path(path, overwrite=True) as temporary:

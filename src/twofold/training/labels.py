@@ -14,7 +14,7 @@ from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.ensemble import MAX_TEMPERATURE, Ensemble
 from twofold.errors import UserError
-from twofold.files.parts import LEFT_OUT, said_of
+from twofold.files.parts import LEFT_OUT, no_energies, said_of
 from twofold.training.settings import ForceUse
 from twofold.units import thermal_energy
 
@@ -67,11 +67,7 @@ def energy_labels(ensemble: Ensemble, weight: float, temperature: float | None =
     if not weight:
         return None
     if ensemble.energies is None:
-        raise UserError(
-            f"energy_weight {weight:g} for data without energies of all particles",
-            "energies in the data, and beads that are all atoms",
-            "leave energy_weight out",
-        )
+        raise no_energies(ensemble.source, "energy_weight")
     share = ensemble.weights / ensemble.weights.sum()
     from_mean = ensemble.energies - share @ ensemble.energies
     return (from_mean / thermal_energy(temperature or ensemble.temperature)).astype(np.float32)
