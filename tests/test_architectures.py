@@ -56,6 +56,10 @@ def test_a_compact_chain_is_sent_to_cartesian_coordinates():
     name, reason = choose(dataclasses.replace(line, positions=folded))
     assert name == "cartesian"
     assert "compact" in reason
+    mixed = dataclasses.replace(line, positions=np.where(np.arange(80)[:, None, None] % 2, folded, line.positions))
+    for counted, expected in ((0, "internal"), (1, "cartesian")):  # only frames that have weight
+        weighted = dataclasses.replace(mixed, weights=np.where(np.arange(80) % 2 == counted, 2.0, 0.0))
+        assert choose(weighted)[0] == expected
 
 
 def test_auto_builds_the_chosen_one_and_says_why(chain_ensemble):

@@ -42,9 +42,12 @@ def choose(training: Ensemble) -> tuple[str, str]:
 def _compactness(training: Ensemble) -> float:
     """Radius of gyration over the one that the bonds' lengths would give with free joints (Flory)."""
     bonds = training.beads.bonds if len(training.beads.bonds) else stiff_bonds(training.positions)
-    frames = training.positions[:: max(1, len(training) // 1000)].astype(np.float64)
-    squared = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1))
+    counted = np.flatnonzero(training.weights > 0)
+    some = counted[:: max(1, len(counted) // 1000)]
+    frames, weights = training.positions[some].astype(np.float64), training.weights[some]
+    lengths = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1), axis=1)
+    squared = np.average(lengths, weights=weights)
     # free joints: <Rg^2> = b^2 tr L^+ / N with the Laplacian of the bonds (Kramers; Eichinger for rings)
     free = squared * np.trace(np.linalg.pinv(laplacian(len(training.beads), bonds))) / len(training.beads)
-    centred = frames - frames.mean(1, keepdims=True)
-    return float(np.sqrt(np.mean(np.sum(centred**2, (1, 2))) / len(training.beads) / free))
+    spread = np.sum((frames - frames.mean(1, keepdims=True)) ** 2, (1, 2)) / len(training.beads)
+    return float(np.sqrt(np.average(spread, weights=weights) / free))
