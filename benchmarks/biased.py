@@ -43,11 +43,18 @@ from twofold.simulation.export import record_ensemble
 from twofold.systems.convergence import MOST_ERRORS, cluster_convergence
 
 SETS = ("samples", "simulation")
-LABELS = {"noise": "none", "forces": "only", "mixture": "auto"}
+ENERGIES = "mixture and energies"
+LABELS: dict[str, dict[str, Any]] = {
+    "noise": {"forces": "none"},
+    "forces": {"forces": "only"},
+    "mixture": {"forces": "auto"},
+    ENERGIES: {"forces": "auto", "energy_weight": 1.0},
+}
 ARMS: tuple[tuple[str, Kind], ...] = (
     ("noise", "biased"),
     ("forces", "biased"),
     ("mixture", "biased"),
+    (ENERGIES, "biased"),
     ("mixture", "weighted"),
     ("noise", "unbiased"),
     ("mixture", "unbiased"),
@@ -67,6 +74,7 @@ def main(
     unbiased: Annotated[
         bool, tyro.conf.arg(help="also fit frames without bias, to tell what is the fault of the fit")
     ] = True,
+    labels: Annotated[tuple[str, ...], tyro.conf.arg(help="kinds of them")] = tuple(LABELS),
     scale: Annotated[float, tyro.conf.arg(help="of updates and lengths; below 1 to try it out")] = 1.0,
     write: Path | None = None,
 ) -> None:
@@ -80,7 +88,8 @@ def main(
         if "cluster" in system.judges.source:
             notes.append(f"{name}: {cluster_convergence(system.judges).sentence}")
         kinds = [kind for kind in system.kinds if unbiased or kind != "unbiased"]
-        arms = [Arm(labels, kind) for labels, kind in ARMS if kind in kinds]
+        arms = [Arm(one, kind) for one, kind in ARMS if one in labels and kind in kinds]
+        arms = [arm for arm in arms if system.energies or arm.labels != ENERGIES]
         for arm in arms:
             for seed in range(seeds):
                 arm.add(system, folder / name, seed, scale)
@@ -132,10 +141,11 @@ class Arm:
 
     def add(self, system: System, folder: Path, seed: int, scale: float) -> None:
         """Fit, samples and simulation of a seed; those that are there are kept."""
-        out = folder / f"{self.labels}-{self.kind}-{seed}"
+        out = folder / f"{self.labels.replace(' ', '-')}-{self.kind}-{seed}"
         training, held_out = system.frames(self.kind, seed)
-        settings = system.settings | {"steps": max(100, round(scale * system.settings["steps"]))}
-        model = fit_frames(out / "run", training, held_out, seed=seed, forces=LABELS[self.labels], **settings)
+        settings = system.settings | LABELS[self.labels]
+        settings["steps"] = max(100, round(scale * system.settings["steps"]))
+        model = fit_frames(out / "run", training, held_out, seed=seed, **settings)
         if model.report["training_frames"] != len(training):
             raise SystemExit(f"{out} was fitted to other frames: give another folder")
         drawn, simulated = out / "samples.dcd", out / "simulation.dcd"

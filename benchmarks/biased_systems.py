@@ -68,6 +68,8 @@ class System:
     divergence: Callable[[np.ndarray, np.ndarray], np.ndarray]
     """Distance between two such histograms."""
     weighted: bool = True
+    energies: bool = False
+    """Whether those of frames, which are of all particles, are labels of one of the fits."""
     shared: bool = False
     """Whether all seeds have the same frames, so that they do not tell the error of those."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -247,6 +249,7 @@ def systems(data: Path) -> dict[str, System]:
             bins=pair_bins,
             cells=PAIR_CELLS,
             divergence=total_variation,
+            energies=True,
             settings={"steps": 1500, "batch": 64},
             simulation={"replicas": 100, "length_ps": 200.0, "frame_ps": 2.0, "timestep_fs": 20.0},
             samples=2048,
