@@ -106,7 +106,7 @@ def main(
         "some are near: a simulation at small noise can find structures and populations from forces alone, if it "
         "crosses between basins. At large noise the average of forces over biased frames is biased, and samples come "
         "from there. In the mixture noise is a label too, and tells of the frames as they are. Only weights repair all "
-        "of that; where there are no frames nothing helps. The lines below say what became of it here.",
+        "of that; far from all frames nothing helps. The lines below say what became of it here.",
         "",
         f"Samples, and second halves of simulations at sigma* ({simulated}), freed of its noise. Counted are: "
         f"{counted}. Unbiased frames are as many as biased ones; of alanine dipeptide, these drawn by their weights. "

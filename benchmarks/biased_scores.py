@@ -99,10 +99,11 @@ class Judge:
         half = block_groups(system.judges.block, len(system.judges), BLOCKS) % 2 == 0
         local, other = self._local(system.judges.select(half)), system.judges.select(~half)
         self._exact = system.histogram(system.bins(local.positions), local.weights)
-        known = [self._local(frames).weights for frames in (other, *map(self.training, system.kinds))]
+        known = [most(self._local(frames).weights) for frames in (other, *map(self.training, system.kinds))]
+        numbers = [len(one) for one in found]
         # a set of which little is left, as few replicas were stable, has no structure; it must not blur that of others
-        least = max(LEAST, min(map(most, known)) // 2)
-        self.number = min([*map(most, known), *(len(one) for one in found if len(one) >= least)])
+        least = max(LEAST, min(*known, max(numbers, default=0)) // 2)
+        self.number = min([*known, *(one for one in numbers if one >= least)])
         self.floor = self.structure(other)
 
     def training(self, kind: Kind, seed: int = 0) -> Ensemble:
