@@ -81,6 +81,8 @@ def main(
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its table."""
+    if unknown := set(labels) - LABELS.keys():
+        raise SystemExit(f"labels {', '.join(sorted(unknown))}: choose among {', '.join(LABELS)}")
     lines = header("Biased data", command_line())
     rows: list[tuple[Any, ...]] = []
     notes: list[str] = []
@@ -92,6 +94,8 @@ def main(
         kinds = [kind for kind in system.kinds if unbiased or kind != "unbiased"]
         arms = [Arm(one, kind) for one, kind in ARMS if one in labels and kind in kinds]
         arms = [arm for arm in arms if system.energies or arm.labels != ENERGIES]
+        if not arms:
+            raise SystemExit(f"{name} has no fit with {', '.join(labels)}")
         for arm in arms:
             for seed in range(seeds):
                 arm.add(system, folder / name, seed, scale)

@@ -214,8 +214,10 @@ def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
                 rows.append((kind, what, *(_number(row[key]) for key in ("value", "error", "floor", "ratio"))))
     moving = metrics["simulations"]["simulation"]
     drawn = read_drawn(out / "samples.dcd")
-    assert drawn is not None
-    settled = f"{drawn['settings']['corrector']} Langevin steps" + ("" if drawn["settled"] else ", not settled")
+    if drawn is None or "settled" not in drawn:
+        raise SystemExit(f"{out} holds samples of which nobody knows how they were drawn: give another folder")
+    ended = {True: "", False: ", not settled", None: ", too few to tell whether they settled"}[drawn["settled"]]
+    settled = f"{drawn['settings']['corrector']} Langevin steps{ended}"
     lead = (
         f"The mixture with 10,000 frames and {amounts.updates} updates of {amounts.batch} "
         f"({model.report['seconds'] / 60:.0f} min): {amounts.samples} samples ({settled}), {amounts.replicas} replicas "

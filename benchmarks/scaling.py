@@ -1,6 +1,7 @@
 """Cost of the energy of particles: time and memory of a force over the number of particles, and what padding costs.
 
-    python benchmarks/scaling.py --write benchmarks/scaling.md
+    MALLOC_MMAP_THRESHOLD_=8000000000 MALLOC_TRIM_THRESHOLD_=16000000000 \\
+        python benchmarks/scaling.py --rounds 15 --write benchmarks/scaling.md
 
 Particles at fixed density in a periodic box, with a cut-off of 1.9 times the spacing, half of the smallest box, and an
 untrained network. A step of dynamics with lists is a list and a force. A figure of both is written beside the page.
@@ -9,6 +10,7 @@ untrained network. A step of dynamics with lists is a list and a force. A figure
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -33,6 +35,8 @@ CUTOFF = 1.9
 LARGE = 250
 """Particles from which on a box holds more cells than a particle sees: cost should be linear from there."""
 SIGMA = jnp.float32(0.1)
+KEEPING = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+"""Variables by which glibc can be told to keep arrays above 32 MB, which it else fetches anew for each call."""
 Row = tuple[int, float, float, float]
 
 
@@ -44,7 +48,8 @@ def main(
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its tables."""
-    lines = header("Cost of an energy of particles", command_line())
+    kept = [f"{name}={os.environ[name]}" for name in KEEPING if name in os.environ]
+    lines = header("Cost of an energy of particles", " ".join([*kept, command_line()]))
     rows = [row(count, rounds) for count in sizes]
     first = rows[0]
     cells = [

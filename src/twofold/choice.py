@@ -41,8 +41,8 @@ def choose(training: Ensemble) -> tuple[str, str]:
 
 def _compactness(training: Ensemble) -> float:
     """Radius of gyration over the one that the bonds' lengths would give with free joints (Flory)."""
-    bonds = training.beads.bonds if len(training.beads.bonds) else stiff_bonds(training.positions)
     counted = np.flatnonzero(training.weights > 0)
+    bonds = training.beads.bonds if len(training.beads.bonds) else stiff_bonds(training.positions[counted])
     some = counted[:: max(1, len(counted) // 1000)]
     frames, weights = training.positions[some].astype(np.float64), training.weights[some]
     lengths = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1), axis=1)

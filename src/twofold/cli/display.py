@@ -82,7 +82,7 @@ def samples_line(drawn: Any, path: Any) -> str:
     if drawn.settled is False:
         said += (
             f". Their energies were still changing after {drawn.settings['corrector']} Langevin steps, the most that "
-            "are taken: compare them with those of the data, or take frames of a simulation"
+            "are taken: compare them with those of the data, or take later frames of a simulation"
         )
     return said
 

@@ -71,7 +71,7 @@ def nats_of(trainer: Trainer) -> float:
 
     With the weight `sigma^2` the integral of the excess of the loss over `ln sigma`, twice, times the coordinates, is
     what the divergence from the data is at most (Song et al., NeurIPS 2021). Forces alone weigh alike at all levels, by
-    their inverse mean square: their excess counts as if it were where that is `sigma^2`, and noise tells as much.
+    their inverse mean square: their excess counts as if it all lay where that is `sigma^2` and noise tells as much.
     """
     schedule = trainer.schedule
     return 2.0 * trainer.chart.dimension * math.log(schedule.largest / schedule.smallest)
