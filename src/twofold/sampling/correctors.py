@@ -22,8 +22,9 @@ POWERS, LOOKED_AT, STIFF = 8, 64, 0.9
 """Power iterations, frames and the quantile among these by which the stiffest mode is told."""
 LEAST, MOST = 100, 800
 """Steps of `settle`, at least and at most."""
-EVEN, CLEAR = 0.1, 2.0
-"""How far from one half the part of the energies that rise may be, and errors of that to be sure."""
+EVEN, CLEAR = 0.05, 2.0
+"""How far from one half the part of the energies that rise may be, and errors of that to be sure. Of an excess that
+falls as the inverse of time about a third of the spread of energies may be left at that edge; at 0.1 twice as much."""
 FARTHEST = 3.0
 """Scores count up to so many times what they are where all modes are as stiff as the stiffest."""
 
