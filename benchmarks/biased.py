@@ -18,6 +18,7 @@ On one busy core a fit of alanine dipeptide with its samples and simulation take
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,15 +88,11 @@ def main(
     rows: list[tuple[Any, ...]] = []
     notes: list[str] = []
     known = systems(data)
-    for name in only:
+    arms_of = {name: chosen(known[name], labels, unbiased) for name in only}
+    for name, arms in arms_of.items():
         system = known[name]
         if "cluster" in system.judges.source:
             notes.append(f"{name}: {cluster_convergence(system.judges).sentence}")
-        kinds = [kind for kind in system.kinds if unbiased or kind != "unbiased"]
-        arms = [Arm(one, kind) for one, kind in ARMS if one in labels and kind in kinds]
-        arms = [arm for arm in arms if system.energies or arm.labels != ENERGIES]
-        if not arms:
-            raise SystemExit(f"{name} has no fit with {', '.join(labels)}")
         for arm in arms:
             for seed in range(seeds):
                 arm.add(system, folder / name, seed, scale)
@@ -182,6 +179,16 @@ class Arm:
         error = float(np.linalg.norm([one.error for one in known])) / len(known)
         found = Value(mean([one.value for one in known]).value, error)
         return f"{found}, {'differ' if abs(found.value) > MOST_ERRORS * error else 'agree'}"
+
+
+def chosen(system: System, labels: Sequence[str], unbiased: bool) -> list[Arm]:
+    """The arms of a system with these labels; ends the benchmark where there are none, before anything is fitted."""
+    kinds = [kind for kind in system.kinds if unbiased or kind != "unbiased"]
+    known = [one for one in labels if system.energies or one != ENERGIES]
+    arms = [Arm(one, kind) for one, kind in ARMS if one in known and kind in kinds]
+    if not arms:
+        raise SystemExit(f"{system.name} has no fit with {', '.join(labels)}")
+    return arms
 
 
 def freed_frames(model: Model, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,9 +17,9 @@ import numpy as np
 import tyro
 
 from twofold import evaluation, fitting, packaged
+from twofold.cli.drawing import written
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
-from twofold.files.samples import write_samples
 from twofold.files.trajectories import read_positions
 from twofold.model import Model
 from twofold.molecular_dynamics import deblurred, simulated_with
@@ -179,8 +179,7 @@ def sample_once(model: Model, path: Path, number: int, **options: Any) -> None:
     How is written beside them, as by `twofold sample`. Ends the benchmark where another number is there.
     """
     if not path.is_file():
-        drawn = model.sample(number, **options)
-        write_samples(path, drawn.positions, model.beads, {"model": model.identity} | drawn.about())
+        written(path, model.sample(number, **options), model)
     there = len(read_positions(path, model.beads))
     if there != number:
         raise SystemExit(f"{path} holds {there} samples, not {number}: give another folder")

@@ -45,8 +45,8 @@ def _compactness(training: Ensemble) -> float:
     bonds = training.beads.bonds if len(training.beads.bonds) else stiff_bonds(training.positions[counted])
     some = counted[:: max(1, len(counted) // 1000)]
     frames, weights = training.positions[some].astype(np.float64), training.weights[some]
-    lengths = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1), axis=1)
-    squared = np.average(lengths, weights=weights)
+    squares = np.mean(np.sum((frames[:, bonds[:, 0]] - frames[:, bonds[:, 1]]) ** 2, -1), axis=1)
+    squared = np.average(squares, weights=weights)
     # free joints: <Rg^2> = b^2 tr L^+ / N with the Laplacian of the bonds (Kramers; Eichinger for rings)
     free = squared * np.trace(np.linalg.pinv(laplacian(len(training.beads), bonds))) / len(training.beads)
     spread = np.sum((frames - frames.mean(1, keepdims=True)) ** 2, (1, 2)) / len(training.beads)
