@@ -28,7 +28,8 @@ from twofold.analysis.divergence import js_divergence
 from twofold.energy.fractional import FractionalEnergy
 from twofold.sampling.draw import draw_samples
 from twofold.systems.toys import DoubleWell2D
-from twofold.training.loop import Trainer, training_data
+from twofold.training.data import training_data
+from twofold.training.loop import Trainer
 from twofold.training.settings import load_settings
 
 SIZES = (100, 1000)

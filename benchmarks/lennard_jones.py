@@ -183,7 +183,7 @@ class Amounts:
 AMOUNTS = {
     "lj13": Amounts(updates=3000, batch=64, samples=10_000, replicas=100, length_ps=100.0, smallest=None),
     # in its larger unit the level of simulations lies below the least of the recipe
-    "lj55": Amounts(updates=2000, batch=16, samples=500, replicas=20, length_ps=20.0, smallest=0.0025),
+    "lj55": Amounts(updates=6000, batch=32, samples=500, replicas=20, length_ps=20.0, smallest=0.0025),
 }
 
 

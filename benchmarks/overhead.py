@@ -23,7 +23,8 @@ from twofold import architectures, packaged
 from twofold.ensemble import Ensemble
 from twofold.files.readers import read_trajectory
 from twofold.systems.toys import LANDSCAPES
-from twofold.training.loop import Trainer, training_data
+from twofold.training.data import training_data
+from twofold.training.loop import Trainer
 from twofold.training.settings import load_settings
 from twofold.training.setup import with_recipe
 

@@ -6,7 +6,8 @@ import pytest
 from synthetic import Gaussian, Line
 from twofold.energy.base import Energy
 from twofold.noise import VIEWS, NoiseSchedule, TimeSchedule
-from twofold.training.loop import Trainer, TrainingData
+from twofold.training.data import TrainingData
+from twofold.training.loop import Trainer
 from twofold.training.settings import TrainingSettings
 
 SCHEDULE = NoiseSchedule(0.02, 5.0)

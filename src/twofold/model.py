@@ -20,6 +20,7 @@ from twofold.architectures import CLASSES
 from twofold.beads import Beads
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy
+from twofold.energy.together import over, together
 from twofold.errors import UserError
 from twofold.files.atomic import atomic_path, check_target, write_text
 from twofold.files.trees import pack, read_arrays, unpack
@@ -57,6 +58,15 @@ class CoarseForceField(eqx.Module):
             )
             return self.thermal * (value - 0.5 * self.sigma * slope)
 
+    def energies_and_forces(
+        self, positions: Float[Array, "replicas beads 3"]
+    ) -> tuple[Float[Array, " replicas"], Float[Array, "replicas beads 3"]]:
+        """Energies in kJ/mol, up to a constant, and forces in kJ/mol/nm."""
+        energies, gradients = over(
+            jax.value_and_grad(self.energy), (positions,), self.network.entries(None, positions[0])
+        )
+        return energies, -gradients
+
     def _at(self, positions: Float[Array, "beads 3"], sigma: Float[Array, ""]) -> Float[Array, ""]:
         return self.network.of_positions(None, self.chart, positions, sigma)
 
@@ -74,7 +84,8 @@ class LadderForceField(CoarseForceField):
         def energy(one: Float[Array, "beads 3"], level: Array) -> Array:
             return replace(self, sigma=level).energy(one)
 
-        energies, gradients = jax.vmap(jax.value_and_grad(energy))(positions, self.levels)
+        entries = self.network.entries(None, positions[0])
+        energies, gradients = over(jax.value_and_grad(energy), (positions, self.levels), entries)
         return energies, -gradients
 
 
@@ -268,7 +279,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 @eqx.filter_jit
 def _energies(force_field: CoarseForceField, positions: Float[Array, "frames beads 3"]) -> Float[Array, " frames"]:
-    return jax.lax.map(force_field.energy, positions, batch_size=1024)
+    return jax.lax.map(force_field.energy, positions, batch_size=_at_once(force_field, positions))
 
 
 @eqx.filter_jit
@@ -276,4 +287,8 @@ def _forces(force_field: CoarseForceField, positions: Float[Array, "frames beads
     def one(frame: Float[Array, "beads 3"]) -> Float[Array, "beads 3"]:
         return energies_and_forces(force_field, frame[None])[1][0]
 
-    return jax.lax.map(one, positions, batch_size=1024)
+    return jax.lax.map(one, positions, batch_size=_at_once(force_field, positions))
+
+
+def _at_once(force_field: CoarseForceField, positions: Float[Array, "frames beads 3"]) -> int:
+    return min(1024, together(force_field.network.entries(None, positions[0])))

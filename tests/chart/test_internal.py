@@ -20,7 +20,7 @@ from twofold.chart.internal import (
 from twofold.chart.noising import noised_positions
 from twofold.chart.tree import bead_tree
 from twofold.energy.rotations import random_rotations
-from twofold.training.loop import training_data
+from twofold.training.data import training_data
 
 MOLECULES = {
     "three": Beads.anonymous(3, bonds=[(0, 1), (1, 2)]),

@@ -10,7 +10,8 @@ from synthetic import Line
 from twofold.energy.base import Energy
 from twofold.fixed import Fixed
 from twofold.noise import NoiseSchedule
-from twofold.training.loop import Trainer, TrainingData, draw_frames, training_data
+from twofold.training.data import TrainingData, draw_frames, training_data
+from twofold.training.loop import Trainer
 from twofold.training.optimiser import build_optimiser
 from twofold.training.settings import TrainingSettings
 

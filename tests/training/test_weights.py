@@ -10,8 +10,9 @@ from twofold.chart.cartesian import cartesian_chart
 from twofold.ensemble import Ensemble
 from twofold.noise import NoiseSchedule
 from twofold.systems.clusters import CLUSTERS
+from twofold.training.data import TrainingData, draw_index, training_data
 from twofold.training.labels import energy_labels, force_labels, mean_squares, noise_budget, principal_squares
-from twofold.training.loop import Trainer, TrainingData, draw_index, training_data
+from twofold.training.loop import Trainer
 from twofold.training.settings import TrainingSettings
 
 COVARIANCE = np.array([[1.0, 0.3, 0.0], [0.3, 0.5, 0.1], [0.0, 0.1, 2.0]])

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from twofold.chart.base import Chart
+from twofold.energy.together import over
 from twofold.fixed import Fixed
 
 System = Any
@@ -43,6 +44,13 @@ class Energy(eqx.Module):
         """Level of noise up to which the score is the gradient of an energy."""
         return math.inf
 
+    def entries(self, system: System, x: Float[Array, "..."]) -> int:
+        """Entries in the tables of partners of one molecule, by which few molecules are enough to fill a cache (see
+        `twofold.energy.together`); 0 where there are none.
+        """
+        del system, x
+        return 0
+
     def at_level(self, sigma: float) -> "Energy":
         """What is needed of this energy at one level of noise: all of it, unless parts of it are idle there.
 
@@ -67,7 +75,7 @@ def energies(
 ) -> Float[Array, " batch"]:
     """Energies of a batch in kT, each member at its own noise level; in full float32, as `scores`."""
     with jax.default_matmul_precision("float32"):
-        return jax.vmap(lambda one, level: model.energy(system, one, level))(x, sigma)
+        return over(lambda one, level: model.energy(system, one, level), (x, sigma), model.entries(system, x[0]))
 
 
 def scores(
@@ -78,7 +86,7 @@ def scores(
     In full float32: the objectives subtract nearly equal scores, which products rounded to TF32 would spoil.
     """
     with jax.default_matmul_precision("float32"):
-        return jax.vmap(lambda one, level: model.score(system, one, level))(x, sigma)
+        return over(lambda one, level: model.score(system, one, level), (x, sigma), model.entries(system, x[0]))
 
 
 def trainable(model: Energy) -> Any:

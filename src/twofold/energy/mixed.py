@@ -14,12 +14,8 @@ from jaxtyping import Array, Float
 from twofold.energy.base import Energy
 from twofold.energy.buckets import BOUND, Bucket, buckets
 from twofold.energy.pairs import Bonds, Particles
+from twofold.energy.together import over
 from twofold.errors import UserError
-
-AT_ONCE = {"cpu": 1 << 12}
-"""Entries in tables of partners that are worked on together: what fits a cache."""
-AT_ONCE_ELSEWHERE = 1 << 22
-"""On an accelerator: what keeps it busy."""
 
 
 def energies_of_sizes(
@@ -139,21 +135,18 @@ def over_batch(
     x: Float[Array, "members size axes"],
     sigma: Float[Array, " members"],
 ) -> Array:
-    """`quantity(model, system, x, sigma)` of each member, as many together as the memory next to the device likes.
+    """`quantity(model, system, x, sigma)` of each member, as many together as `twofold.energy.together` says.
 
     In full float32.
     """
-    partners = x.shape[1] if batch.neighbours is None else batch.neighbours.shape[-1]
-    together = AT_ONCE.get(jax.default_backend(), AT_ONCE_ELSEWHERE) // (x.shape[1] * partners)
 
-    def one(member: tuple[Particles, Array, Array]) -> Array:
+    def one(*member: Any) -> Array:
         # products rounded to TF32 would spoil differences of energies and of scores
         with jax.default_matmul_precision("float32"):
             return quantity(model, *member)
 
-    if together >= len(x):
-        return jax.vmap(lambda *member: one(member))(batch, x, sigma)
-    return jax.lax.map(one, (batch, x, sigma), batch_size=together if together > 1 else None)
+    partners = x.shape[1] if batch.neighbours is None else batch.neighbours.shape[-1]
+    return over(one, (batch, x, sigma), x.shape[1] * partners)
 
 
 def energy_of(model: Energy, system: Particles, x: Array, sigma: Array) -> Array:

@@ -24,6 +24,9 @@ class Sum(Energy):
     def conservative_to(self) -> float:
         return min(term.conservative_to for term in self.terms)
 
+    def entries(self, system: System, x: Float[Array, ...]) -> int:
+        return max(term.entries(system, x) for term in self.terms)
+
     def energy(self, system: System, x: Float[Array, ...], sigma: Float[Array, ""]) -> Float[Array, ""]:
         first, *others = (term.energy(system, x, sigma) for term in self.terms)
         return sum(others, first)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, scores
+from twofold.energy.together import over, together
 from twofold.noise import along_frames
 from twofold.objectives.traces import mean_trace, trace_probes
 
@@ -87,8 +88,9 @@ def implicit(
 
         probes = trace_probes(frame, chart, key, PROBES)
         value, push = jax.linearize(score, frame)
-        return 0.5 * jnp.sum(value**2) + mean_trace(probes, jax.vmap(push)(probes))
+        return 0.5 * jnp.sum(value**2) + mean_trace(probes, over(push, (probes,), entries))
 
+    entries = model.entries(system, x[0])
+    most = min(MOST_AT_ONCE, PAIRS_AT_ONCE // x[0].size ** 2, together(entries * min(PROBES, x[0].size)))
     with jax.default_matmul_precision("float32"):
-        together = max(1, min(MOST_AT_ONCE, PAIRS_AT_ONCE // x[0].size ** 2))
-        return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=together)
+        return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=max(1, most))

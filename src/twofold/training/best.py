@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from twofold.training.loop import Trainer, TrainingData, TrainingState
+from twofold.training.data import TrainingData
+from twofold.training.loop import Trainer, TrainingState
 
 ERRORS = 3.0
 """Standard errors, over draws of noise, by which a run has to be worse than its best."""

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from twofold.chart.base import Chart
 from twofold.energy.base import Energy, System, trainable
 from twofold.energy.experts import Experts
 from twofold.energy.rotations import random_rotations, rotate
+from twofold.energy.together import together
 from twofold.noise import NoiseSchedule, TimeSchedule, along_frames
 from twofold.objectives import (
     LOSSES,
@@ -31,6 +31,8 @@ from twofold.objectives import (
     pinning,
     stable_noise,
 )
+from twofold.training.accumulate import value_and_gradient
+from twofold.training.data import TrainingData, draw_frames, draw_index
 from twofold.training.optimiser import build_optimiser
 from twofold.training.settings import TrainingSettings
 
@@ -38,17 +40,18 @@ PINNED = 4
 """Of so many frames of a batch one is asked for its energy as well, where energies are known."""
 
 
-class TrainingData(NamedTuple):
-    """Frames in chart coordinates (frames, ...) and the cumulative sum of their weights (frames,), ending at one.
+class Drawn(NamedTuple):
+    """Frames of a batch with their noise (frames, ...), levels and weights (frames,).
 
-    scores: forces in kT as scores of the clean density (frames, ...), where there are forces. energies: those of the
-    density in these coordinates (frames,) in kT, up to a constant, where energies are learned from.
+    known, share: forces as scores, and what they count for in the labels; None without forces.
     """
 
-    coordinates: Array
-    cumulative: Array
-    scores: Array | None = None
-    energies: Array | None = None
+    x: Array
+    noise: Array
+    sigma: Array
+    weight: Array
+    known: Array | None
+    share: Array | None
 
 
 class TrainingState(NamedTuple):
@@ -59,55 +62,6 @@ class TrainingState(NamedTuple):
     optimiser: Any
     key: PRNGKeyArray
     step: Int[Array, ""]
-
-
-def training_data(
-    chart: Chart,
-    positions: ArrayLike,
-    weights: ArrayLike,
-    forces: ArrayLike | None = None,
-    energies: ArrayLike | None = None,
-    loosening: ArrayLike | None = None,
-) -> TrainingData:
-    """Encode frames (frames, beads, 3) in nm with weights (frames,), and forces in kT/nm if the chart knows how.
-
-    energies: (frames,) in kT, of positions. loosening: (coordinates, k), what k normal numbers add to coordinates.
-    """
-    coordinates = jax.jit(lambda x: jax.lax.map(chart.encode, x, batch_size=4096))(jnp.asarray(positions))
-    if loosening is not None:
-        loosening = jnp.asarray(loosening)
-        # the same at every resume, since frames of a run are the same
-        normal = jax.random.normal(jax.random.key(len(coordinates)), (len(coordinates), loosening.shape[1]))
-        coordinates = coordinates + normal @ loosening.T
-    # in double precision: sums of single ones would forget light frames beyond some ten million
-    cumulative = np.cumsum(np.asarray(weights, np.float64))
-    known = None if forces is None else _scores(chart, jnp.asarray(positions), jnp.asarray(forces))
-    heights = None if energies is None else _heights(chart, coordinates, jnp.asarray(energies))
-    cumulative = jnp.asarray(cumulative / cumulative[-1], jnp.float32)
-    return TrainingData(coordinates, cumulative, known, heights)
-
-
-@eqx.filter_jit
-def _heights(chart: Chart, coordinates: Array, energies: Array) -> Array:
-    return energies - jax.lax.map(chart.log_jacobian, coordinates, batch_size=4096)
-
-
-@eqx.filter_jit
-def _scores(chart: Chart, positions: Array, forces: Array) -> Array | None:
-    return jax.lax.map(lambda pair: chart.scores_of(*pair), (positions, forces), batch_size=4096)
-
-
-def draw_index(data: TrainingData, key: PRNGKeyArray, count: int) -> Int[Array, " count"]:
-    """`count` frames in proportion to their weights, by systematic resampling, which spreads them evenly over time."""
-    place = (jnp.arange(count) + jax.random.uniform(key)) / count
-    index = jnp.searchsorted(data.cumulative, place, side="right")
-    # a last place that rounds to one is of the last frame with a weight, which need not be the last one
-    return jnp.minimum(index, jnp.searchsorted(data.cumulative, data.cumulative[-1]))
-
-
-def draw_frames(data: TrainingData, key: PRNGKeyArray, count: int) -> Array:
-    """Coordinates of the frames of `draw_index`."""
-    return data.coordinates[draw_index(data, key, count)]
 
 
 class Trainer(eqx.Module):
@@ -151,6 +105,10 @@ class Trainer(eqx.Module):
 
     def loss(self, parameters: Any, data: TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
         """Weighted mean denoising loss of one batch."""
+        return self._sum(parameters, self._drawn(data, key))
+
+    def _drawn(self, data: TrainingData, key: PRNGKeyArray) -> Drawn:
+        """Frames of one batch, with their noise and what they teach; for experts levels are in ascending order."""
         frames, levels, noise, pairing, turn = jax.random.split(key, 5)
         batch = self.settings.batch or 1
         index = draw_index(data, frames, batch)
@@ -164,10 +122,23 @@ class Trainer(eqx.Module):
         else:
             sigma = jax.random.permutation(pairing, sigma)
         share = None if known is None else self._share(sigma)
-        value = self._weight(sigma, share) * self._matching(self.model(parameters), x, sigma, noise, known, share)
+        weight = self._weight(sigma, share) / (batch * self.chart.dimension)
         if isinstance(self.schedule, TimeSchedule):
-            value = self.schedule.weight(sigma) * value
-        return jnp.mean(value) / self.chart.dimension
+            weight = self.schedule.weight(sigma) * weight
+        alpha = self.settings.stability
+        eps = draw_noise(noise, self.chart, x) if alpha == 2 else stable_noise(noise, self.chart, x, alpha)
+        return Drawn(x, eps, sigma, weight, known, share)
+
+    def _sum(self, parameters: Any, drawn: Drawn) -> Float[Array, ""]:
+        """Weighted sum of the losses of frames."""
+        return jnp.sum(drawn.weight * self._matching(self.model(parameters), drawn))
+
+    def _at_once(self, data: TrainingData) -> int:
+        """Frames of a batch that are best worked on together."""
+        if isinstance(self.frozen, Experts):
+            return self.settings.batch or 1
+        noised = 2 if self.settings.loss == "antithetic" else 1
+        return max(1, together(self.frozen.entries(self.system, data.coordinates[0])) // noised)
 
     def _share(self, sigma: Float[Array, " batch"]) -> Array:
         """What forces count for in the label, in a shape that multiplies coordinates."""
@@ -186,19 +157,17 @@ class Trainer(eqx.Module):
         assert self.variance is not None
         return jnp.ones_like(sigma) / jnp.mean(self.variance)
 
-    def _matching(
-        self, model: Energy, x: Array, sigma: Array, key: PRNGKeyArray, known: Array | None, share: Array | None
-    ) -> Float[Array, " batch"]:
-        """Score matching loss of each frame at its level; for experts the levels are in ascending order."""
-        alpha, name = self.settings.stability, self.settings.loss or "antithetic"
-        eps = draw_noise(key, self.chart, x) if alpha == 2 else stable_noise(key, self.chart, x, alpha)
-        loss: Any = LOSSES[name] if alpha == 2 else partial(fractional, stability=alpha)
-        labels: tuple[Array, ...] = (x, eps, sigma)
-        if known is not None and share is not None:
-            loss, labels = partial(MIXTURES[name], directions=self.directions), (*labels, known, share)
+    def _matching(self, model: Energy, drawn: Drawn) -> Float[Array, " batch"]:
+        """Score matching loss of each frame at its level."""
+        name = self.settings.loss or "antithetic"
+        stability = self.settings.stability
+        loss: Any = LOSSES[name] if stability == 2 else partial(fractional, stability=stability)
+        labels: tuple[Array, ...] = (drawn.x, drawn.noise, drawn.sigma)
+        if drawn.known is not None and drawn.share is not None:
+            loss, labels = partial(MIXTURES[name], directions=self.directions), (*labels, drawn.known, drawn.share)
         if not isinstance(model, Experts):
             return loss(model, self.system, *labels)
-        pieces = model.pieces(self.schedule.edges(len(sigma)))
+        pieces = model.pieces(self.schedule.edges(len(drawn.sigma)))
         values = [loss(part, self.system, *(label[some] for label in labels)) for some, part in pieces]
         return jnp.concatenate(values)
 
@@ -262,12 +231,10 @@ class Trainer(eqx.Module):
     def step(self, state: TrainingState, data: TrainingData) -> tuple[TrainingState, Float[Array, ""]]:
         """One update of parameters and average; gives the denoising loss."""
         key, now, tying = jax.random.split(state.key, 3)
-
-        def objective(parameters: Any) -> tuple[Array, Array]:
-            denoising = self.loss(parameters, data, now)
-            return denoising + self.consistency(parameters, data, tying, state.step), denoising
-
-        (_, value), gradient = jax.value_and_grad(objective, has_aux=True)(state.parameters)
+        drawn = self._drawn(data, now)
+        value, gradient = value_and_gradient(self._sum, state.parameters, drawn, self._at_once(data))
+        tied = jax.grad(self.consistency)(state.parameters, data, tying, state.step)
+        gradient = jax.tree.map(jnp.add, gradient, tied)
         update, optimiser_state = self._optimiser.update(gradient, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, update)
         # at first the average reaches back over a ninth of the steps so far, so that it forgets the random start

@@ -16,6 +16,7 @@ from twofold.energy.repulsion import repulsion
 from twofold.energy.springs import springs
 from twofold.ensemble import Ensemble
 from twofold.errors import UserError
+from twofold.training.data import TrainingData, training_data
 from twofold.training.labels import (
     NoiseBudget,
     energy_labels,
@@ -25,7 +26,7 @@ from twofold.training.labels import (
     noise_budget,
     principal_squares,
 )
-from twofold.training.loop import Trainer, TrainingData, training_data
+from twofold.training.loop import Trainer
 from twofold.training.settings import TrainingSettings
 
 BUDGET_FRAMES = 10_000
