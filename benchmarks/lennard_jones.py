@@ -18,12 +18,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from common import Folder, command_line, fit_once, header, publish, quantity, scored, table, with_error
+from common import Folder, command_line, fit_once, header, publish, quantity, sample_once, scored, table, with_error
 from exact_scores import DIRECTIONS, LEVELS, POINTS, known_scores
 
 from twofold.analysis.uncertainty import jackknife
 from twofold.files.samples import read_drawn
 from twofold.files.store import write_ensembles
+from twofold.files.trajectories import read_positions, write_trajectory
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.clusters import CLUSTERS
@@ -60,9 +61,17 @@ def main(
         "lj55",
     ),
     scale: Annotated[float, tyro.conf.arg(help="of what clusters get; below 1 to try it out")] = 1.0,
+    share: Annotated[
+        tuple[int, int] | None, tyro.conf.arg(help="draw one of so many shares of the samples, such as 1 2, and stop")
+    ] = None,
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its tables."""
+    if share:
+        for name in clusters:
+            amounts = AMOUNTS[name].scaled(scale)
+            draw_parts(cluster_model(name, folder / name, amounts), folder / name, amounts.samples, *share)
+        return
     lines = header("Lennard-Jones particles", command_line())
     if frames:
         lines += scores_by_labels(folder, frames, seeds, updates, batch)
@@ -183,20 +192,49 @@ class Amounts:
 AMOUNTS = {
     "lj13": Amounts(updates=3000, batch=64, samples=10_000, replicas=100, length_ps=100.0, smallest=None),
     # in its larger unit the level of simulations lies below the least of the recipe
-    "lj55": Amounts(updates=6000, batch=32, samples=500, replicas=20, length_ps=20.0, smallest=0.0025),
+    "lj55": Amounts(updates=6000, batch=32, samples=10_000, replicas=20, length_ps=20.0, smallest=0.0025),
 }
 
 
-def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
-    """Samples and simulation of a cluster by the mixture, trained longer, against reference chains of their own."""
+def cluster_model(name: str, out: Path, amounts: Amounts) -> Model:
+    """The mixture with 10,000 frames, trained longer."""
     settings = {"steps": amounts.updates, "batch": amounts.batch, "smallest_noise": amounts.smallest}
-    model = fitted(name, out / "run", 10_000, 0, **settings)
+    return fitted(name, out / "run", 10_000, 0, **settings)
+
+
+def draw_parts(model: Model, out: Path, number: int, share: int = 1, shares: int = 1) -> list[Path]:
+    """`number` samples in parts, each with a seed of its own, or only one of so many shares of the parts."""
+    parts = [out / f"samples-{seed}.dcd" for seed in range(-(-number // PART))]
+    for seed, part in list(enumerate(parts))[share - 1 :: shares]:
+        sample_once(model, part, min(PART, number - seed * PART), seed=seed)
+    return parts
+
+
+def joined(model: Model, out: Path, parts: list[Path]) -> str:
+    """How the parts were drawn, which are put together as the samples of `out`."""
+    if not (out / "samples.dcd").is_file():
+        write_trajectory(
+            out / "samples.dcd", np.concatenate([read_positions(part, model.beads) for part in parts]), model.beads
+        )
+    found = [drawn for part in parts if (drawn := read_drawn(part)) and "settled" in drawn]
+    if len(found) < len(parts):
+        raise SystemExit(f"{out} holds samples of which nobody knows how they were drawn: give another folder")
+    steps = sorted({drawn["settings"]["corrector"] for drawn in found})
+    many = "1 part" if len(parts) == 1 else f"{len(parts)} parts with seeds of their own"
+    settled = sum(drawn["settled"] is True for drawn in found)
+    return f"{many}, {' or '.join(map(str, steps))} Langevin steps, of which {settled} had settled"
+
+
+def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
+    """Samples and simulation of a cluster against reference chains of their own."""
+    model = cluster_model(name, out, amounts)
     judges, store = CLUSTERS[name].ensemble(JUDGES, SEED_OF_JUDGES), out / "judges.h5"
     if not store.is_file():
         write_ensembles(store, judges)
     training, _ = RunFolder(out / "run").read_data()
     said = f"{cluster_convergence(judges).sentence} Of those that train: {cluster_convergence(training).sentence}"
     print(said, flush=True)
+    drawn = joined(model, out, draw_parts(model, out, amounts.samples))
     length = float(getattr(model.chart, "length", 1.0))
     simulation = {
         "replicas": amounts.replicas,
@@ -213,14 +251,9 @@ def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
                 row = quantity(metrics["sets"][kind], what)
                 rows.append((kind, what, *(_number(row[key]) for key in ("value", "error", "floor", "ratio"))))
     moving = metrics["simulations"]["simulation"]
-    drawn = read_drawn(out / "samples.dcd")
-    if drawn is None or "settled" not in drawn:
-        raise SystemExit(f"{out} holds samples of which nobody knows how they were drawn: give another folder")
-    ended = {True: "", False: ", not settled", None: ", too few to tell whether they settled"}[drawn["settled"]]
-    settled = f"{drawn['settings']['corrector']} Langevin steps{ended}"
     lead = (
         f"The mixture with 10,000 frames and {amounts.updates} updates of {amounts.batch} "
-        f"({model.report['seconds'] / 60:.0f} min): {amounts.samples} samples ({settled}), {amounts.replicas} replicas "
+        f"({model.report['seconds'] / 60:.0f} min): {amounts.samples} samples ({drawn}), {amounts.replicas} replicas "
         f"of {amounts.length_ps:g} ps at sigma = {simulation['sigma'] * length:.2g} nm, "
         f"{moving['stable']} of {moving['replicas']} stable, against {JUDGES} frames of other chains; one fit. "
         "Targets: total variation and W1 at most twice the floor."
@@ -234,6 +267,8 @@ def _number(value: float | None) -> str:
 
 RESULTS = ("set", "quantity", "value", "error", "floor", "ratio")
 JUDGES, SEED_OF_JUDGES = 10_000, 20_000
+PART = 1000
+"""Samples of one seed, so that several processes can draw at once; in each the first batch says how long it takes."""
 
 
 if __name__ == "__main__":

@@ -38,12 +38,14 @@ def of_all(filters, sent, x):
     return jax.vmap(lambda way: heard(filters, sent, way))(ways_between(x, x[None], jnp.asarray(NEAR)))
 
 
-@pytest.fixture(scope="module")
-def inputs():
+@pytest.fixture(scope="module", params=["vectors", "none"])
+def inputs(request):
+    """With vectors to carry, and without, as in the first round."""
     keys = jax.random.split(jax.random.key(0), 5)
     shapes = ((RADIAL, WIDTH), (COUNT, WIDTH), (COUNT, 3, WIDTH), (COUNT, WIDTH), (COUNT, 3))
     filters, *sent, x = (jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True))
-    return filters, Sent(*sent), x
+    told = Sent(*sent)
+    return filters, told if request.param == "vectors" else told._replace(carried=None), x
 
 
 def energy(hears):

@@ -11,21 +11,22 @@ own list, and nothing has to be scattered.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+Tables = TypeVar("Tables", bound=tuple)
 AT_ONCE = 16
 """Particles that listen at a time."""
 
 
 class Sent(NamedTuple):
-    """What particles tell their partners: numbers, vectors, and numbers that point along the way."""
+    """What particles tell their partners: numbers, vectors if they carry any, and numbers that point along the way."""
 
     plain: Float[Array, "particles width"]
-    carried: Float[Array, "particles 3 width"]
+    carried: Float[Array, "particles 3 width"] | None
     pointing: Float[Array, "particles width"]
 
 
@@ -43,7 +44,9 @@ def heard(
     """Numbers and vectors that one particle hears; `sent` is what its partners say."""
     loudness = (ways.radial @ filters) * ways.weight[:, None]
     arrows = jnp.einsum("jf,jx->xf", loudness * sent.pointing, ways.direction)
-    return jnp.sum(loudness * sent.plain, axis=0), arrows + jnp.einsum("jf,jxf->xf", loudness, sent.carried)
+    if sent.carried is not None:
+        arrows = arrows + jnp.einsum("jf,jxf->xf", loudness, sent.carried)
+    return jnp.sum(loudness * sent.plain, axis=0), arrows
 
 
 @jax.custom_vjp
@@ -63,14 +66,18 @@ def _listening(filters: Array, sent: Sent, ways: Ways, partners: Array) -> tuple
 
     def one(row: tuple[Ways, Array]) -> tuple[Array, Array]:
         way, at = row
-        return heard(filters, Sent(*(part[at] for part in said)), way)
+        return heard(filters, _at(said, at), way)
 
     return jax.lax.map(one, (ways, partners), batch_size=AT_ONCE)
 
 
-def _filled(tables: tuple[Array, ...]) -> tuple[Array, ...]:
+def _filled(tables: Tables) -> Tables:
     """With a last row of zeros, for what fills up lists."""
-    return tuple(jnp.concatenate([table, jnp.zeros_like(table[:1])]) for table in tables)
+    return jax.tree.map(lambda table: jnp.concatenate([table, jnp.zeros_like(table[:1])]), tables)
+
+
+def _at(tables: Tables, places: Array) -> Tables:
+    return jax.tree.map(lambda table: table[places], tables)
 
 
 def _forth(filters: Array, sent: Sent, ways: Ways, partners: Array) -> tuple[tuple[Array, Array], tuple]:
@@ -83,18 +90,20 @@ def _back(kept: tuple[Array, Sent, Ways, Array], given: tuple[Array, Array]) -> 
 
     def one(row: tuple[tuple[Array, Array], Ways, Array]) -> tuple[Sent, Ways, Array]:
         (number, vector), way, at = row
-        there, (numbers, vectors) = Sent(*(part[at] for part in said)), (part[at] for part in asked)
+        there, (numbers, vectors) = _at(said, at), _at(asked, at)
         filtered = way.radial @ filters
         loudness = filtered * way.weight[:, None]
         # the way back to who listened is the way there turned round
         back = -jnp.einsum("jx,jxf->jf", way.direction, vectors)
         own = Sent(
             jnp.sum(loudness * numbers, axis=0),
-            jnp.einsum("jf,jxf->xf", loudness, vectors),
+            None if there.carried is None else jnp.einsum("jf,jxf->xf", loudness, vectors),
             jnp.sum(loudness * back, axis=0),
         )
         along = way.direction @ vector
-        louder = there.plain * number + jnp.einsum("jxf,xf->jf", there.carried, vector) + there.pointing * along
+        louder = there.plain * number + there.pointing * along
+        if there.carried is not None:
+            louder = louder + jnp.einsum("jxf,xf->jf", there.carried, vector)
         turned = jnp.einsum("jf,xf->jx", loudness * there.pointing, vector)
         through = louder * way.weight[:, None]
         ahead = Ways(turned, jnp.sum(louder * filtered, axis=1), through @ filters.T)

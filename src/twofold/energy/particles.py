@@ -45,7 +45,7 @@ class ParticleTypes(Fixed):
 
 
 class Messages(eqx.Module):
-    """One round of messages, and what each particle makes of them."""
+    """One round of messages, and what each particle makes of them. In the first round nobody has vectors to tell."""
 
     level: Array
     send: Array
@@ -70,7 +70,7 @@ class Messages(eqx.Module):
     def __call__(
         self,
         scalars: Float[Array, "particles width"],
-        vectors: Float[Array, "particles 3 width"],
+        vectors: Float[Array, "particles 3 width"] | None,
         pairs: Pairs,
         radial: Float[Array, "particles partners radial"],
         particles: Particles,
@@ -80,12 +80,13 @@ class Messages(eqx.Module):
         news = jax.nn.silu(scalars * (1.0 + scale) + shift) @ self.send
         plain, carried, pointing = jnp.split(news, 3, axis=-1)
         # one filter serves all three messages: it is what costs time, since every pair has its own
-        sent, ways = Sent(plain, carried[:, None] * vectors, pointing), Ways(pairs.direction, pairs.weight, radial)
+        told = None if vectors is None else carried[:, None] * vectors
+        sent, ways = Sent(plain, told, pointing), Ways(pairs.direction, pairs.weight, radial)
         if particles.neighbours is None:
             numbers, arrows = jax.vmap(partial(heard, self.filter, sent))(ways)
         else:
             numbers, arrows = heard_from_lists(self.filter, sent, ways, particles.neighbours)
-        return self._within(scalars + numbers, vectors + arrows)
+        return self._within(scalars + numbers, arrows if vectors is None else vectors + arrows)
 
     def _within(self, scalars: Array, vectors: Array) -> tuple[Array, Array]:
         left, right, third = jnp.split(vectors @ self.mix, 3, axis=-1)
@@ -153,8 +154,8 @@ class ParticleEnergy(Energy):
         spread = 1.0 + sigma**2 if free else 1.0
         pairs = pairs_of(x / jnp.sqrt(spread), particles, self.cutoff)
         radial, level = radial_functions(pairs.distance, RADIAL), level_features(sigma)
-        scalars = self.embedding[particles.types]
-        vectors = jnp.zeros((x.shape[0], 3, scalars.shape[1]))
+        # nobody carries a vector at first
+        scalars, vectors = self.embedding[particles.types], None
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, pairs, radial, particles, level)
         each = jax.nn.silu(scalars @ self.hidden) @ (self.readout @ level)

@@ -14,17 +14,17 @@ from twofold.sampling.solvers import score
 
 RELAXATION = 0.01
 """Step of `relax` over the variance of the stiffest coordinate."""
-ANGLE = 0.63
-"""Time step of `settle` times the frequency of the stiffest mode: ten steps in its period."""
+ANGLE = 0.9
+"""Time step of `settle` times the frequency of the stiffest mode: seven steps in its period."""
 FRICTION = 0.2
 """Of `settle` for its first `LEAST` steps, over that frequency: energy is exchanged with the bath within a period."""
 POWERS, LOOKED_AT, STIFF = 8, 64, 0.9
 """Power iterations, frames and the quantile among these by which the stiffest mode is told."""
 LEAST, MOST = 100, 800
 """Steps of `settle`, at least and at most."""
-EVEN, CLEAR = 0.05, 2.0
+EVEN, CLEAR = 0.06, 2.0
 """How far from one half the part of the energies that rise may be, and errors of that to be sure. Of an excess that
-falls as the inverse of time about a third of the spread of energies may be left at that edge; at 0.1 twice as much."""
+falls as the inverse of time about a tenth of the spread of energies is left at that edge."""
 FARTHEST = 3.0
 """Scores count up to so many times what they are where all modes are as stiff as the stiffest."""
 
@@ -65,7 +65,7 @@ class _Moving(NamedTuple):
 
 
 class Settling(NamedTuple):
-    """How energies fared: steps that were taken, and from the third quarter of these to the last the part of energies
+    """How energies fared: steps that were taken, and from the second quarter of these to the last the part of energies
     that rose, less one half, with what it may be by chance.
     """
 
@@ -103,7 +103,7 @@ def settle(
     scores are cut off, so that these come apart without being thrown.
 
     There are `least` steps, and twice as many again and again, `most` at most, until energies have settled: until from
-    the third quarter of all steps to the last as many rise as fall (see `Settling`). The change of an energy is the
+    the second quarter of all steps to the last as many rise as fall (see `Settling`). The change of an energy is the
     work of the score on the way, by the trapezoid rule; the score has to be its gradient. What one mode gains and
     another loses at the same time is not seen.
     """
@@ -129,24 +129,26 @@ def settle(
         work = jnp.sum(0.5 * (state.force + force) * moved, axis=tuple(range(1, y.ndim)))
         return _Moving(y, turned + 0.5 * step * force, force, state.energy - work)
 
-    def unsettled(carry: tuple[_Moving, Array, Settling]) -> Array:
-        _, _, found = carry
+    def unsettled(carry: tuple[_Moving, Array, Array, Settling]) -> Array:
+        *_, found = carry
         return (found.steps < most) & ~found.sure
 
-    def longer(carry: tuple[_Moving, Array, Settling]) -> tuple[_Moving, Array, Settling]:
-        state, end, found = carry
+    def longer(carry: tuple[_Moving, Array, Array, Settling]) -> tuple[_Moving, Array, Array, Settling]:
+        state, end, before, found = carry
 
         def add(place: Array, carry: tuple[_Moving, Array]) -> tuple[_Moving, Array]:
             state = move(place, carry[0])
             return state, carry[1].at[4 * place // end].add(state.energy)
 
+        # the second half of the steps so far is the second quarter of twice as many
+        sums = jnp.zeros((4, len(y))).at[1].set(before)
         # one loop for all: the compiler would take a force for each of several
-        state, quarters = jax.lax.fori_loop(found.steps, end, add, (state, jnp.zeros((4, len(y)))))
-        return state, 2 * end, Settling(end, *_rising(quarters[2], quarters[3]))
+        state, sums = jax.lax.fori_loop(found.steps, end, add, (state, sums))
+        return state, 2 * end, sums[2] + sums[3], Settling(end, *_rising(sums[1], sums[3]))
 
     state = _Moving(y, normal(first), pull(y), jnp.zeros(len(y)))
-    begin = state, jnp.asarray(least), Settling(jnp.asarray(0), jnp.asarray(0.5), jnp.asarray(0.5))
-    state, _, found = jax.lax.while_loop(unsettled, longer, begin)
+    begin = state, jnp.asarray(least), jnp.zeros(len(y)), Settling(jnp.asarray(0), jnp.asarray(0.5), jnp.asarray(0.5))
+    state, *_, found = jax.lax.while_loop(unsettled, longer, begin)
     return state.y, found
 
 

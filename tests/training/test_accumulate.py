@@ -1,0 +1,45 @@
+"""Gradients of sums over frames, a few frames at a time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from twofold.sampling.memory import peak_bytes
+from twofold.training.accumulate import value_and_gradient
+
+PARAMETERS = {"matrix": jnp.arange(6.0).reshape(2, 3) / 6, "shift": jnp.array([0.3, -0.2])}
+FRAMES = jax.random.normal(jax.random.key(0), (12, 3)), jnp.linspace(0.5, 2.0, 12), None
+
+
+def weighted(parameters, frames):
+    x, weight, _ = frames
+    return jnp.sum(weight * jnp.sum(jnp.tanh(x @ parameters["matrix"].T + parameters["shift"]) ** 2, axis=1))
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 5, 7, 12, 10**9])
+def test_parts_have_the_sum_and_the_gradient_of_the_whole(at_once):
+    value, gradient = jax.jit(value_and_gradient, static_argnums=(0, 3))(weighted, PARAMETERS, FRAMES, at_once)
+    expected, slope = jax.value_and_grad(weighted)(PARAMETERS, FRAMES)
+    assert float(value) == pytest.approx(float(expected), rel=1e-5)
+    for name, array in slope.items():
+        np.testing.assert_allclose(gradient[name], array, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("at_once", "parts"), [(1, 12), (5, 3), (7, 2)])
+def test_parts_are_alike_and_as_large_as_may_be(at_once, parts):
+    jaxpr = jax.make_jaxpr(lambda p: value_and_gradient(weighted, p, FRAMES, at_once))(PARAMETERS)
+    (scan,) = (equation for equation in jaxpr.eqns if equation.primitive.name == "scan")
+    assert scan.params["length"] == parts
+
+
+def test_what_a_part_leaves_is_forgotten():
+    frames = jnp.ones((64, 100))
+
+    def of_tables(scale, x):
+        return jnp.sum(jnp.sin(scale * x[:, :, None] * x[:, None, :]))
+
+    def peak(at_once: int) -> int:
+        return peak_bytes(jax.make_jaxpr(lambda p: value_and_gradient(of_tables, p, frames, at_once))(1.0).jaxpr)
+
+    assert peak(64) > 10 * peak(4)
