@@ -2,6 +2,8 @@
 
     python benchmarks/lennard_jones.py runs/bench-lj --write benchmarks/lennard_jones.md
 
+Samples of a cluster are drawn in parts, by several processes at once with `--share 1 2` and `--share 2 2`.
+
 The same energy is trained on the noise alone, by the plain and by the antithetic loss, on forces alone and on their
 mixtures, with 100, 1,000 and 10,000 frames. The exact score of the noised density is known by averaging over the
 posterior of the clean frame given the noised one: a chain that starts from the frame that was noised starts from an
@@ -22,9 +24,9 @@ from common import Folder, command_line, fit_once, header, publish, quantity, sa
 from exact_scores import DIRECTIONS, LEVELS, POINTS, known_scores
 
 from twofold.analysis.uncertainty import jackknife
-from twofold.files.samples import read_drawn
+from twofold.files.samples import read_drawn, write_samples
 from twofold.files.store import write_ensembles
-from twofold.files.trajectories import read_positions, write_trajectory
+from twofold.files.trajectories import read_positions
 from twofold.model import Model
 from twofold.run_folder import RunFolder
 from twofold.systems.clusters import CLUSTERS
@@ -62,12 +64,15 @@ def main(
     ),
     scale: Annotated[float, tyro.conf.arg(help="of what clusters get; below 1 to try it out")] = 1.0,
     share: Annotated[
-        tuple[int, int] | None, tyro.conf.arg(help="draw one of so many shares of the samples, such as 1 2, and stop")
+        tuple[int, int] | None,
+        tyro.conf.arg(help="of a fit that is there, draw one of so many shares of the samples, such as 1 2, and stop"),
     ] = None,
     write: Path | None = None,
 ) -> None:
     """Run the benchmark and print its tables."""
     if share:
+        if not 1 <= share[0] <= share[1]:
+            raise SystemExit(f"--share {share[0]} {share[1]}: give a share from 1 up to their number")
         for name in clusters:
             amounts = AMOUNTS[name].scaled(scale)
             draw_parts(cluster_model(name, folder / name, amounts), folder / name, amounts.samples, *share)
@@ -211,18 +216,22 @@ def draw_parts(model: Model, out: Path, number: int, share: int = 1, shares: int
 
 
 def joined(model: Model, out: Path, parts: list[Path]) -> str:
-    """How the parts were drawn, which are put together as the samples of `out`."""
-    if not (out / "samples.dcd").is_file():
-        write_trajectory(
-            out / "samples.dcd", np.concatenate([read_positions(part, model.beads) for part in parts]), model.beads
-        )
-    found = [drawn for part in parts if (drawn := read_drawn(part)) and "settled" in drawn]
-    if len(found) < len(parts):
-        raise SystemExit(f"{out} holds samples of which nobody knows how they were drawn: give another folder")
-    steps = sorted({drawn["settings"]["corrector"] for drawn in found})
-    many = "1 part" if len(parts) == 1 else f"{len(parts)} parts with seeds of their own"
-    settled = sum(drawn["settled"] is True for drawn in found)
-    return f"{many}, {' or '.join(map(str, steps))} Langevin steps, of which {settled} had settled"
+    """How the parts were drawn, which are put together as the samples of `out`.
+
+    Ends the benchmark where other samples are there, or such of which nobody knows how they were drawn.
+    """
+    drawn, whole = [read_drawn(part) or {} for part in parts], out / "samples.dcd"
+    about = {"model": model.identity, "parts": [one.get("settings") for one in drawn]}
+    if not whole.is_file():
+        positions = np.concatenate([read_positions(part, model.beads) for part in parts])
+        write_samples(whole, positions, model.beads, about)
+    there = read_drawn(whole) or {}
+    if any(there.get(name) != wanted for name, wanted in about.items()) or not all("settled" in one for one in drawn):
+        raise SystemExit(f"{out} holds samples that were drawn in another way: give another folder")
+    steps = " or ".join(map(str, sorted({one["settings"]["corrector"] for one in drawn})))
+    counts = {name: sum(one["settled"] is value for one in drawn) for name, value in SETTLED.items()}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{steps} Langevin steps; parts of {PART}: {told}"
 
 
 def judged(name: str, out: Path, amounts: Amounts) -> list[str]:
@@ -267,6 +276,7 @@ def _number(value: float | None) -> str:
 
 RESULTS = ("set", "quantity", "value", "error", "floor", "ratio")
 JUDGES, SEED_OF_JUDGES = 10_000, 20_000
+SETTLED = {"settled": True, "not settled": False, "too few to tell": None}
 PART = 1000
 """Samples of one seed, so that several processes can draw at once; in each the first batch says how long it takes."""
 

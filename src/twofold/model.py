@@ -63,7 +63,7 @@ class CoarseForceField(eqx.Module):
     ) -> tuple[Float[Array, " replicas"], Float[Array, "replicas beads 3"]]:
         """Energies in kJ/mol, up to a constant, and forces in kJ/mol/nm."""
         energies, gradients = over(
-            jax.value_and_grad(self.energy), (positions,), self.network.entries(None, positions[0])
+            jax.value_and_grad(self.energy), (positions,), self.network.entries(None, positions.shape[1])
         )
         return energies, -gradients
 
@@ -84,7 +84,7 @@ class LadderForceField(CoarseForceField):
         def energy(one: Float[Array, "beads 3"], level: Array) -> Array:
             return replace(self, sigma=level).energy(one)
 
-        entries = self.network.entries(None, positions[0])
+        entries = self.network.entries(None, positions.shape[1])
         energies, gradients = over(jax.value_and_grad(energy), (positions, self.levels), entries)
         return energies, -gradients
 
@@ -291,4 +291,4 @@ def _forces(force_field: CoarseForceField, positions: Float[Array, "frames beads
 
 
 def _at_once(force_field: CoarseForceField, positions: Float[Array, "frames beads 3"]) -> int:
-    return min(1024, together(force_field.network.entries(None, positions[0])))
+    return min(1024, together(force_field.network.entries(None, positions.shape[1])))

@@ -66,8 +66,8 @@ def compare(model, kind):
 @pytest.mark.parametrize(("kind", "entries"), [("free", 1), ("listed", 70), ("box", 10_000)])
 def test_batches_give_what_each_system_gives_alone(kind, entries, monkeypatch):
     """Whether members of a bucket are worked on one by one, two by two, or all at once."""
-    monkeypatch.setitem(together.AT_ONCE, "cpu", entries)
-    monkeypatch.setattr(together, "_cores", lambda: 1)
+    monkeypatch.setattr(together, "ENTRIES", entries)
+    monkeypatch.setattr(together, "CORES", 1)
     compare(PairSum(), kind)
 
 

@@ -9,11 +9,13 @@ from twofold.chart.cartesian import cartesian_chart
 from twofold.energy import together as module
 from twofold.energy.base import energies, scores
 from twofold.energy.experts import Experts
+from twofold.energy.fractional import FractionalEnergy
 from twofold.energy.particles import ParticleEnergy, ParticleTypes
 from twofold.energy.sums import Sum
-from twofold.energy.together import over, together
+from twofold.energy.together import over, part_size, together
 from twofold.objectives import implicit
-from twofold.sampling.memory import peak_bytes
+from twofold.sampling import memory
+from twofold.sampling.memory import batch_that_fits, peak_bytes
 
 COUNT = 6
 FRAMES = jax.random.normal(jax.random.key(0), (11, COUNT, 3))
@@ -25,8 +27,8 @@ def of_entries(monkeypatch):
     """Sets how many entries a core works on, and the cores."""
 
     def put(entries: int, cores: int = 1) -> None:
-        monkeypatch.setitem(module.AT_ONCE, "cpu", entries)
-        monkeypatch.setattr(module, "_cores", lambda: cores)
+        monkeypatch.setattr(module, "ENTRIES", entries)
+        monkeypatch.setattr(module.os, "cpu_count", lambda: cores)
 
     return put
 
@@ -42,7 +44,22 @@ def test_more_cores_work_on_more(of_entries):
     assert [together(entries) for entries in (1, 30, 100, 1000)] == [100, 3, 1, 1]
     of_entries(100, cores=4)
     assert [together(entries) for entries in (1, 30, 100, 1000)] == [400, 13, 4, 1]
+    of_entries(100, cores=64)
+    assert together(1) == 100 * module.CORES
     assert together(0) >= 10**9
+
+
+def test_an_accelerator_takes_all_unless_it_is_told(monkeypatch):
+    monkeypatch.setattr(module.jax, "default_backend", lambda: "gpu")
+    assert together(3025) >= 10**9
+    assert together(3025, elsewhere=1 << 22) == 1386
+
+
+@pytest.mark.parametrize(
+    ("members", "at_once", "size"), [(64, 100, 64), (64, 24, 16), (1000, 48, 40), (61, 24, 24), (64, 1, 1), (0, 5, 0)]
+)
+def test_parts_leave_no_rest_where_that_is_cheap(members, at_once, size):
+    assert part_size(members, at_once) == size
 
 
 @pytest.mark.parametrize("entries", [0, 5, 50, 500])
@@ -88,7 +105,30 @@ def test_tables_of_many_frames_are_never_there_at_once(of_entries):
 def test_who_has_tables_of_partners(of_entries):
     one, other = particles(), particles(5)
     lists = ParticleTypes(jnp.zeros(COUNT, int)).particles._replace(neighbours=jnp.zeros((COUNT, 3), int))
-    assert one.entries(None, FRAMES[0]) == COUNT**2
-    assert one.entries(lists, FRAMES[0]) == 3 * COUNT
-    assert Sum((one, other)).entries(None, FRAMES[0]) == COUNT**2
-    assert Experts.of([one, other], [0.5]).entries(None, FRAMES[0]) == COUNT**2
+    assert one.entries(None, COUNT) == COUNT**2
+    assert one.entries(lists, COUNT) == 3 * COUNT
+    assert Sum((one, other)).entries(None, COUNT) == COUNT**2
+    assert Experts.of([one, other], [0.5]).entries(None, COUNT) == COUNT**2
+    assert FractionalEnergy(one, 1.5, jnp.zeros(3), jnp.ones(3)).entries(None, COUNT) == COUNT**2
+
+
+@pytest.mark.parametrize("entries", [1, COUNT**2])
+def test_no_frames_have_no_scores(entries, of_entries):
+    of_entries(entries)
+    assert scores(particles(), None, FRAMES[:0], SIGMA[:0]).shape == (0, COUNT, 3)
+    assert energies(particles(), None, FRAMES[:0], SIGMA[:0]).shape == (0,)
+
+
+def test_memory_is_that_of_the_tables_that_are_there_at_once(of_entries, monkeypatch):
+    """Many frames, of which a few have their tables at a time, fit where all tables at once would not."""
+    model = particles()
+
+    def batch() -> int:
+        return batch_that_fits(lambda y: scores(model, None, y, jnp.ones(len(y))), FRAMES[0], most=1024, least=16)
+
+    of_entries(COUNT**2)
+    needed = peak_bytes(jax.make_jaxpr(lambda y: scores(model, None, y, jnp.ones(16)))(jnp.ones((16, COUNT, 3))).jaxpr)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 40 * needed)
+    assert batch() == 1024
+    of_entries(10**9)
+    assert batch() < 1024

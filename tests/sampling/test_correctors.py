@@ -91,7 +91,7 @@ def test_settling_goes_on_for_as_long_as_energies_change(spread, stiff, steps):
 
 
 def test_what_has_settled_is_left_alone():
-    """What the start does to velocities must not count. Of a thousand frames one draw in five goes on by chance."""
+    """What the start does to velocities must not count. Of a thousand frames one draw in fourteen goes on by chance."""
     frames = soft_modes(1.0, count=4000, far=0)
     assert [int(settled_from(frames, seed)[1].steps) for seed in range(12)] == [100] * 12
 

@@ -39,7 +39,7 @@ def test_what_is_needed_later_counts():
 @pytest.mark.parametrize(("free", "batch"), [(None, 1024), (1e12, 1024), (2.6e8, 128), (1e3, 16)])
 def test_batches_are_halved_until_they_fit(monkeypatch, free, batch):
     monkeypatch.setattr(memory, "free_bytes", lambda: free)
-    assert batch_that_fits(grown, jnp.ones(400), most=1024, least=16) == batch
+    assert batch_that_fits(jax.vmap(grown), jnp.ones(400), most=1024, least=16) == batch
 
 
 def test_free_memory_is_known_here_or_not_at_all():

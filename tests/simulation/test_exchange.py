@@ -29,6 +29,10 @@ class Wells(eqx.Module):
     barriers: jax.Array
     offset: float = 50.0
 
+    @property
+    def levels(self):
+        return self.barriers
+
     def _well(self, barrier):
         return dataclasses.replace(WELL, barrier=barrier)
 
@@ -147,9 +151,18 @@ def test_the_region_is_that_of_the_lowest_rung(tmp_path):
     assert (summary.stable, summary.copies_stopped) == (4, (1,))
 
 
-def test_levels_are_needed(tmp_path):
+class Batched(DoubleWell):
+    """Of one level, whatever it knows of batches."""
+
+    def energies_and_forces(self, positions):
+        energies, gradients = jax.vmap(jax.value_and_grad(self.energy))(positions)
+        return energies, -gradients
+
+
+@pytest.mark.parametrize("field", [WELL, Batched(**dataclasses.asdict(WELL))])
+def test_levels_are_needed(tmp_path, field):
     with pytest.raises(UserError, match="one level"):
-        simulate(WELL, WRONG, OPTIONS, tmp_path / "md.h5", beads=BEAD)
+        simulate(field, WRONG, OPTIONS, tmp_path / "md.h5", beads=BEAD)
 
 
 def test_starts_of_all_rungs_are_needed(tmp_path):

@@ -26,8 +26,8 @@ def test_parts_have_the_sum_and_the_gradient_of_the_whole(at_once):
         np.testing.assert_allclose(gradient[name], array, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("at_once", "parts"), [(1, 12), (5, 3), (7, 2)])
-def test_parts_are_alike_and_as_large_as_may_be(at_once, parts):
+@pytest.mark.parametrize(("at_once", "parts"), [(1, 12), (5, 3), (7, 2), (11, 1)])
+def test_parts_are_alike_but_for_a_rest(at_once, parts):
     jaxpr = jax.make_jaxpr(lambda p: value_and_gradient(weighted, p, FRAMES, at_once))(PARAMETERS)
     (scan,) = (equation for equation in jaxpr.eqns if equation.primitive.name == "scan")
     assert scan.params["length"] == parts

@@ -44,11 +44,11 @@ class Energy(eqx.Module):
         """Level of noise up to which the score is the gradient of an energy."""
         return math.inf
 
-    def entries(self, system: System, x: Float[Array, "..."]) -> int:
-        """Entries in the tables of partners of one molecule, by which few molecules are enough to fill a cache (see
+    def entries(self, system: System, count: int) -> int:
+        """Entries in the tables of partners of one molecule of `count` beads, of which few fill a cache (see
         `twofold.energy.together`); 0 where there are none.
         """
-        del system, x
+        del system, count
         return 0
 
     def at_level(self, sigma: float) -> "Energy":
@@ -75,7 +75,7 @@ def energies(
 ) -> Float[Array, " batch"]:
     """Energies of a batch in kT, each member at its own noise level; in full float32, as `scores`."""
     with jax.default_matmul_precision("float32"):
-        return over(lambda one, level: model.energy(system, one, level), (x, sigma), model.entries(system, x[0]))
+        return over(lambda one, level: model.energy(system, one, level), (x, sigma), model.entries(system, x.shape[1]))
 
 
 def scores(
@@ -86,7 +86,7 @@ def scores(
     In full float32: the objectives subtract nearly equal scores, which products rounded to TF32 would spoil.
     """
     with jax.default_matmul_precision("float32"):
-        return over(lambda one, level: model.score(system, one, level), (x, sigma), model.entries(system, x[0]))
+        return over(lambda one, level: model.score(system, one, level), (x, sigma), model.entries(system, x.shape[1]))
 
 
 def trainable(model: Energy) -> Any:

@@ -170,8 +170,8 @@ class Experts(Energy):
         runs = pairwise([*starts.tolist(), len(first)])
         return [(slice(begin, end), self.part(int(first[begin]), int(last[begin]))) for begin, end in runs]
 
-    def entries(self, system: System, x: Float[Array, ...]) -> int:
-        return max(expert.entries(system, x) for expert in self.experts)
+    def entries(self, system: System, count: int) -> int:
+        return max(expert.entries(system, count) for expert in self.experts)
 
     def energy(self, system: System, x: Float[Array, ...], sigma: Float[Array, ""]) -> Float[Array, ""]:
         return self._blend([expert.energy(system, x, sigma) for expert in self._energies()], sigma)

@@ -26,6 +26,9 @@ class FractionalEnergy(Energy):
     def conservative_to(self) -> float:
         return 0.0
 
+    def entries(self, system: System, count: int) -> int:
+        return self.inner.entries(system, count)
+
     def energy(self, system: System, x: Float[Array, ...], sigma: Float[Array, ""]) -> Float[Array, ""]:
         """A potential of the score inside the box; not the logarithm of a density."""
         return self.inner.energy(system, x, sigma)

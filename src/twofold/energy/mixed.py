@@ -17,6 +17,9 @@ from twofold.energy.pairs import Bonds, Particles
 from twofold.energy.together import over
 from twofold.errors import UserError
 
+ON_ACCELERATORS = 1 << 22
+"""Entries in tables of partners that are worked on together there: what keeps them busy."""
+
 
 def energies_of_sizes(
     model: Energy,
@@ -146,7 +149,7 @@ def over_batch(
             return quantity(model, *member)
 
     partners = x.shape[1] if batch.neighbours is None else batch.neighbours.shape[-1]
-    return over(one, (batch, x, sigma), x.shape[1] * partners)
+    return over(one, (batch, x, sigma), x.shape[1] * partners, ON_ACCELERATORS)
 
 
 def energy_of(model: Energy, system: Particles, x: Array, sigma: Array) -> Array:

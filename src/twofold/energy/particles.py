@@ -143,9 +143,9 @@ class ParticleEnergy(Energy):
             cutoff,
         )
 
-    def entries(self, system: System, x: Float[Array, "particles axes"]) -> int:
+    def entries(self, system: System, count: int) -> int:
         lists = None if system is None else system.neighbours
-        return x.shape[0] * (x.shape[0] if lists is None else lists.shape[-1])
+        return count * (count if lists is None else lists.shape[-1])
 
     def energy(self, system: System, x: Float[Array, "particles axes"], sigma: Float[Array, ""]) -> Float[Array, ""]:
         x = in_space(x)

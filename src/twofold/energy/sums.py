@@ -24,8 +24,8 @@ class Sum(Energy):
     def conservative_to(self) -> float:
         return min(term.conservative_to for term in self.terms)
 
-    def entries(self, system: System, x: Float[Array, ...]) -> int:
-        return max(term.entries(system, x) for term in self.terms)
+    def entries(self, system: System, count: int) -> int:
+        return max(term.entries(system, count) for term in self.terms)
 
     def energy(self, system: System, x: Float[Array, ...], sigma: Float[Array, ""]) -> Float[Array, ""]:
         first, *others = (term.energy(system, x, sigma) for term in self.terms)

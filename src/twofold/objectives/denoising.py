@@ -90,7 +90,7 @@ def implicit(
         value, push = jax.linearize(score, frame)
         return 0.5 * jnp.sum(value**2) + mean_trace(probes, over(push, (probes,), entries))
 
-    entries = model.entries(system, x[0])
+    entries = model.entries(system, x.shape[1])
     most = min(MOST_AT_ONCE, PAIRS_AT_ONCE // x[0].size ** 2, together(entries * min(PROBES, x[0].size)))
     with jax.default_matmul_precision("float32"):
         return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(key, x.shape[0])), batch_size=max(1, most))

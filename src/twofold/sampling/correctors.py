@@ -15,7 +15,8 @@ from twofold.sampling.solvers import score
 RELAXATION = 0.01
 """Step of `relax` over the variance of the stiffest coordinate."""
 ANGLE = 0.9
-"""Time step of `settle` times the frequency of the stiffest mode: seven steps in its period."""
+"""Time step of `settle` times the frequency of the stiffest mode: seven steps in its period. A mode of a few frames
+that is five times as stiff is not stable, while it lasts."""
 FRICTION = 0.2
 """Of `settle` for its first `LEAST` steps, over that frequency: energy is exchanged with the bath within a period."""
 POWERS, LOOKED_AT, STIFF = 8, 64, 0.9
@@ -24,7 +25,7 @@ LEAST, MOST = 100, 800
 """Steps of `settle`, at least and at most."""
 EVEN, CLEAR = 0.06, 2.0
 """How far from one half the part of the energies that rise may be, and errors of that to be sure. Of an excess that
-falls as the inverse of time about a tenth of the spread of energies is left at that edge."""
+falls as the inverse of time about a tenth of the spread of their changes is left at that edge."""
 FARTHEST = 3.0
 """Scores count up to so many times what they are where all modes are as stiff as the stiffest."""
 
@@ -97,7 +98,7 @@ def settle(
     """Langevin dynamics with inertia at level sigma, for coordinates of which any may be stiff.
 
     Cartesian coordinates know no width that all directions have: a bond is stiff along itself and free to turn. The
-    time step is therefore a tenth of the period of the stiffest mode of the model, with unit masses, by the splitting
+    time step is therefore a seventh of the period of the stiffest mode of the model, with unit masses, by the splitting
     BAOAB (Leimkuhler, Matthews, AMRX 2013, 34), whose harmonic positions are exact. The longer it lasts the softer are
     the modes that are left, and the less friction they bear: it falls as the inverse of time. Of beads that overlap
     scores are cut off, so that these come apart without being thrown.

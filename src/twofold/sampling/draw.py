@@ -20,7 +20,7 @@ from twofold.noise import NoiseSchedule
 from twofold.sampling.correctors import LEAST, MOST, Settling, relax, settle
 from twofold.sampling.levy import levy_deblur, levy_prior, levy_sde
 from twofold.sampling.memory import batch_that_fits
-from twofold.sampling.solvers import SOLVERS, deblur
+from twofold.sampling.solvers import SOLVERS, deblur, score
 
 BATCH = 1024
 SMALLEST_BATCH = 16
@@ -151,11 +151,8 @@ def _nearest(levels: Array, wanted: float | None) -> int:
 def _first_batch(network: Energy, chart: Chart, sigma: Array, most: int) -> int:
     """Conformations at a time that memory should hold."""
 
-    def score(y: Array) -> Array:
-        return network.score(None, y, sigma)
-
     one = chart.prior(jax.random.key(0), sigma)
-    return batch_that_fits(score, one, most=most, least=min(most, SMALLEST_BATCH))
+    return batch_that_fits(lambda y: score(network, None, y, sigma), one, most=most, least=min(most, SMALLEST_BATCH))
 
 
 @eqx.filter_jit

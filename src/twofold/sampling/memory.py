@@ -13,17 +13,20 @@ SHARE = 0.5
 """Of the free memory, that a batch may take; compilers lay out arrays better than this estimate has it."""
 
 
-def batch_that_fits(function: Callable[..., Any], *one: Any, most: int, least: int) -> int:
-    """How often `function` may be mapped over copies of its arguments `one` at once: a power of two times `least`.
+def batch_that_fits(function: Callable[[Any], Any], one: Any, *, most: int, least: int) -> int:
+    """How many copies of `one` array `function` may be given at once, stacked: `most`, or that halved until they fit.
 
-    Between `least` and `most`, which is taken where the free memory is not known.
+    `least` at least; `most` where the free memory is not known.
     """
     free = free_bytes()
     if free is None:
         return most
-    needed = peak_bytes(jax.make_jaxpr(function)(*one).jaxpr)
+
+    def needed(batch: int) -> int:
+        return peak_bytes(jax.make_jaxpr(function)(jax.ShapeDtypeStruct((batch, *one.shape), one.dtype)).jaxpr)
+
     batch = most
-    while batch > least and batch * needed > SHARE * free:
+    while batch > least and needed(batch) > SHARE * free:
         batch = max(least, batch // 2)
     return batch
 

@@ -87,7 +87,7 @@ def simulate(
     `notes` are kept in the record (JSON-able).
 
     With `settings.exchange`, positions are those of the lowest rung first, then of the next, and the force field has
-    `energies_and_forces`, which knows the level of each walker; frames are those of the lowest rung.
+    `levels`, one for each walker, and `energies_and_forces`, which knows them; frames are those of the lowest rung.
 
     Raises UserError for a start that does not fit, a time step that is unstable, a record that exists (or, to resume,
     does not exist or was made with other settings, beads or force field), and a full disk.
@@ -148,8 +148,8 @@ def _create(
         raise UserError(found, f"(replicas, {len(beads)}, 3) in nm")
     if len(start) % settings.rungs:
         raise UserError(f"{len(start)} starting positions", f"a multiple of {settings.rungs}, the levels of a replica")
-    if settings.exchange and not hasattr(force_field, "energies_and_forces"):
-        raise UserError("exchange with a force field of one level", "one with energies_and_forces, as Model.ladder")
+    if settings.exchange and not hasattr(force_field, "levels"):
+        raise UserError("exchange with a force field of one level", "one with levels, as Model.ladder")
     check_target(path)
     positions, replicas = np.asarray(start, dtype=np.float32), len(start) // settings.rungs
     velocities = maxwell_velocities(_keys(settings.seed)[0], beads.masses, settings.temperature, len(positions))

@@ -85,6 +85,10 @@ class Trainer(eqx.Module):
     def _optimiser(self) -> optax.GradientTransformation:
         return build_optimiser(self.settings, self.steps)
 
+    @property
+    def _loss(self) -> str:
+        return self.settings.loss or "antithetic"
+
     def initial(self, model: Energy, key: PRNGKeyArray) -> TrainingState:
         """State before the first step."""
         parameters = eqx.filter(model, trainable(model))
@@ -134,11 +138,11 @@ class Trainer(eqx.Module):
         return jnp.sum(drawn.weight * self._matching(self.model(parameters), drawn))
 
     def _at_once(self, data: TrainingData) -> int:
-        """Frames of a batch that are best worked on together."""
+        """Frames of a batch that are best worked on together; all where experts share it out by the level."""
         if isinstance(self.frozen, Experts):
             return self.settings.batch or 1
-        noised = 2 if self.settings.loss == "antithetic" else 1
-        return max(1, together(self.frozen.entries(self.system, data.coordinates[0])) // noised)
+        noised = 2 if self._loss == "antithetic" else 1
+        return max(1, together(self.frozen.entries(self.system, data.coordinates.shape[1])) // noised)
 
     def _share(self, sigma: Float[Array, " batch"]) -> Array:
         """What forces count for in the label, in a shape that multiplies coordinates."""
@@ -159,12 +163,14 @@ class Trainer(eqx.Module):
 
     def _matching(self, model: Energy, drawn: Drawn) -> Float[Array, " batch"]:
         """Score matching loss of each frame at its level."""
-        name = self.settings.loss or "antithetic"
         stability = self.settings.stability
-        loss: Any = LOSSES[name] if stability == 2 else partial(fractional, stability=stability)
+        loss: Any = LOSSES[self._loss] if stability == 2 else partial(fractional, stability=stability)
         labels: tuple[Array, ...] = (drawn.x, drawn.noise, drawn.sigma)
         if drawn.known is not None and drawn.share is not None:
-            loss, labels = partial(MIXTURES[name], directions=self.directions), (*labels, drawn.known, drawn.share)
+            loss, labels = (
+                partial(MIXTURES[self._loss], directions=self.directions),
+                (*labels, drawn.known, drawn.share),
+            )
         if not isinstance(model, Experts):
             return loss(model, self.system, *labels)
         pieces = model.pieces(self.schedule.edges(len(drawn.sigma)))
