@@ -11,7 +11,8 @@ import twofold
 from twofold.errors import UserError
 from twofold.evaluation import _read_reference, _selection, evaluate
 from twofold.files.readers import read_trajectory
-from twofold.files.trajectories import write_trajectory
+from twofold.files.samples import write_samples
+from twofold.files.trajectories import read_positions, write_trajectory
 
 
 def strict(text):
@@ -66,6 +67,17 @@ def test_a_simulation_of_another_program(judged, fitted_run, made, tmp_path):
         assert other.value == pytest.approx(one.value, rel=1e-3, abs=1e-6), one.name
     assert any("no record of twofold" in note for note in found.about["notes"])
     assert not any("no record of twofold" in note for note in judged.evaluation.about["notes"])
+
+
+@pytest.mark.parametrize(("settled", "version", "told"), [(False, 1, True), (True, 1, False), (False, 99, False)])
+def test_samples_whose_energies_were_still_changing_are_told(made, fitted_run, tmp_path, settled, version, told):
+    model = twofold.load(fitted_run)
+    drawn = {"settled": settled, "settings": {"corrector": 800}, "version": version}
+    path = write_samples(tmp_path / "iid.dcd", read_positions(made / "iid.xtc", model.beads)[:60], model.beads, drawn)
+    found = evaluate(fitted_run, out=tmp_path / "out", samples=path, bins=16)
+    said = "Energies of the samples were still changing after 800 Langevin steps."
+    assert (said in found.evaluation.about["notes"]) is told
+    assert (said in found.report.read_text()) is told
 
 
 def test_an_older_evaluation_is_left_alone(judged, fitted_run, made):

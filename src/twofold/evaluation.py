@@ -20,6 +20,7 @@ from twofold.errors import UserError
 from twofold.files.atomic import write_json
 from twofold.files.frames import iterate
 from twofold.files.readers import read_trajectory
+from twofold.files.samples import read_drawn
 from twofold.files.store import is_store
 from twofold.files.trajectories import read_positions
 from twofold.fitting import load
@@ -104,13 +105,15 @@ def evaluate(
             "two simulations that started in the same way", "one from samples and one from a basin", "leave one out"
         )
     sets = {one.key: one.frames for one in simulations}
+    notes = [one.note for one in simulations]
     if samples is not None:
         sets = {"samples": _read_samples(samples, model), **sets}
+        notes.insert(0, _how_settled(samples))
     if not sets:
         raise UserError("nothing to evaluate", "samples or a simulation", "give --samples or --simulation")
     found = examine(run, simulation=_listed(simulation)) if diagnose else None
     evaluation = compare(sets, training, judge_by, bins=bins, temperature=model.temperature)
-    evaluation.about["notes"].extend(one.note for one in simulations if one.note)
+    evaluation.about["notes"].extend(note for note in notes if note)
     target.mkdir(parents=True, exist_ok=True)
     record = {"format": "twofold metrics", "version": 1, "units": MD_UNITS} | evaluation.to_dict()
     record["simulations"] = {one.key: one.summary for one in simulations}
@@ -151,6 +154,16 @@ def _read_samples(path: str | Path, model: Model) -> FrameSet:
     if not finite.any():
         raise UserError(f"{path} has no finite conformation", "some", "fit longer, or sample with more steps")
     return FrameSet(positions[finite], "samples", faults={"samples not finite": (int((~finite).sum()), len(positions))})
+
+
+def _how_settled(samples: str | Path) -> str:
+    """What is to be told of energies that had not settled when samples were taken, as the JSON beside them says."""
+    drawn: dict[str, Any] | None = None
+    with contextlib.suppress(UserError):  # a JSON of other samples, or of another version, tells nothing
+        drawn = read_drawn(samples)
+    if drawn is None or drawn.get("settled") is not False:
+        return ""
+    return f"Energies of the samples were still changing after {drawn['settings']['corrector']} Langevin steps."
 
 
 def _read_simulation(model: Model, path: str | Path) -> _Simulation:
