@@ -29,6 +29,7 @@ from twofold.files.store import write_ensembles
 from twofold.files.trajectories import read_positions
 from twofold.model import Model
 from twofold.run_folder import RunFolder
+from twofold.sampling.correctors import Settling
 from twofold.systems.clusters import CLUSTERS
 from twofold.systems.convergence import cluster_convergence
 from twofold.units import thermal_energy
@@ -226,10 +227,14 @@ def joined(model: Model, out: Path, parts: list[Path]) -> str:
         positions = np.concatenate([read_positions(part, model.beads) for part in parts])
         write_samples(whole, positions, model.beads, about)
     there = read_drawn(whole) or {}
-    if any(there.get(name) != wanted for name, wanted in about.items()) or not all("settled" in one for one in drawn):
+    if any(there.get(name) != wanted for name, wanted in about.items()) or not all(
+        one.get("settling") for one in drawn
+    ):
         raise SystemExit(f"{out} holds samples that were drawn in another way: give another folder")
     steps = " or ".join(map(str, sorted({one["settings"]["corrector"] for one in drawn})))
-    counts = {name: sum(one["settled"] is value for one in drawn) for name, value in SETTLED.items()}
+    counts = {
+        name: sum(Settling(**one["settling"]).settled is value for one in drawn) for name, value in SETTLED.items()
+    }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return f"{steps} Langevin steps; parts of {PART}: {told}"
 
@@ -276,7 +281,7 @@ def _number(value: float | None) -> str:
 
 RESULTS = ("set", "quantity", "value", "error", "floor", "ratio")
 JUDGES, SEED_OF_JUDGES = 10_000, 20_000
-SETTLED = {"settled": True, "not settled": False, "too few to tell": None}
+SETTLED = {"settled": True, "not settled": False, "of which so many cannot tell": None}
 PART = 1000
 """Samples of one seed, so that several processes can draw at once; in each the first batch says how long it takes."""
 

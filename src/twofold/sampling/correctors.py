@@ -80,9 +80,13 @@ class Settling(NamedTuple):
         return abs(self.rising) + CLEAR * self.error < EVEN
 
     @property
-    def moving(self) -> Any:
-        """Whether more rose than fell, or fewer, by more than chance."""
-        return abs(self.rising) > CLEAR * self.error
+    def settled(self) -> bool | None:
+        """Whether energies had settled. None where so few cannot tell: what is found may be chance, or is within
+        `EVEN`, but not for sure.
+        """
+        if self.sure:
+            return True
+        return False if abs(self.rising) > max(EVEN, CLEAR * self.error) else None
 
 
 def settle(

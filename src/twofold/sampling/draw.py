@@ -50,9 +50,7 @@ class Samples:
     @property
     def settled(self) -> bool | None:
         """Whether energies had settled by then; None where none were looked at, or where so few cannot tell."""
-        if self.settling is None:
-            return None
-        return True if self.settling.sure else False if self.settling.moving else None
+        return None if self.settling is None else self.settling.settled
 
     def about(self) -> dict[str, Any]:
         """All but the positions, JSON-able."""

@@ -60,7 +60,7 @@ def choose_noise_level(
 
     The choice is the largest level up to which the loss stays within one standard error (of the paired difference, from
     blocks of time) of the least: where the data cannot tell two levels apart, the smoother force field is the better
-    one. `progress` hears of levels that are done, and how many there are: of many particles one takes a minute.
+    one. `progress` hears of levels that are done, and how many there are: of many particles one takes long.
     """
     given = np.flatnonzero(np.asarray(weights) > 0)
     most = min(most, max(1, MOST_COORDINATES // coordinates[0].size))
