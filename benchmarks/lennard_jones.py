@@ -281,7 +281,7 @@ def _number(value: float | None) -> str:
 
 RESULTS = ("set", "quantity", "value", "error", "floor", "ratio")
 JUDGES, SEED_OF_JUDGES = 10_000, 20_000
-SETTLED = {"settled": True, "not settled": False, "of which so many cannot tell": None}
+SETTLED = {"settled": True, "not settled": False, "that cannot tell": None}
 PART = 1000
 """Samples of one seed, so that several processes can draw at once; in each the first batch says how long it takes."""
 
