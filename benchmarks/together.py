@@ -72,7 +72,7 @@ def row(count: int, frames: int, batch: int, rounds: int) -> tuple[Any, ...]:
         # what is compiled here is compiled for this many
         together.ENTRIES = entries
         scored.append(jax.jit(lambda x, levels: scores(energy, None, x, levels)).lower(x, levels).compile())
-        updated.append(jax.jit(trainer.step).lower(state, data).compile())
+        updated.append(jax.jit(lambda state, data: trainer.step(state, data)).lower(state, data).compile())
     at_once = min(frames, together.together(count**2))
     by_score = in_turns([lambda run=run: run(x, levels) for run in scored], rounds)
     by_update = in_turns([lambda run=run: run(state, data) for run in updated], rounds)

@@ -14,8 +14,8 @@ from typing import Any
 import jax
 
 ENTRIES = 1 << 12
-"""In tables of partners that a core works on. Scores of 55 particles, whose table has 3025, one after the other take a
-third of the time of many at once (benchmarks/together.md)."""
+"""In tables of partners that a core works on. Scores of 55 particles, whose table has 3025, take half of the time that
+many at once take, on one core less (benchmarks/together.md)."""
 CORES = 8
 """That count, at most. Sums round differently in parts of another size: these must be the same at every resume, however
 many cores of a large machine a process gets, and be few where it gets one."""
