@@ -167,10 +167,8 @@ class Trainer(eqx.Module):
         loss: Any = LOSSES[self._loss] if stability == 2 else partial(fractional, stability=stability)
         labels: tuple[Array, ...] = (drawn.x, drawn.noise, drawn.sigma)
         if drawn.known is not None and drawn.share is not None:
-            loss, labels = (
-                partial(MIXTURES[self._loss], directions=self.directions),
-                (*labels, drawn.known, drawn.share),
-            )
+            loss = partial(MIXTURES[self._loss], directions=self.directions)
+            labels = (*labels, drawn.known, drawn.share)
         if not isinstance(model, Experts):
             return loss(model, self.system, *labels)
         pieces = model.pieces(self.schedule.edges(len(drawn.sigma)))
